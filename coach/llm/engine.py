@@ -1,0 +1,37 @@
+"""The interface of a chat model: messages in, a stream of text out, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from coach.types import Message, Usage
+
+__all__ = ["Engine"]
+
+
+class Engine(Protocol):
+    """Something that can continue a conversation. One generation at a time; others wait."""
+
+    name: str
+    context: int  # tokens
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """How many tokens the messages take as a prompt."""
+        ...
+
+    def warm(self, system: Message) -> None:
+        """Prepare for conversations that begin with `system`, so that the first answer comes sooner."""
+        ...
+
+    def generate(
+        self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[str | Usage]:
+        """Stream the assistant's next message, piece by piece, and end with one `Usage`.
+
+        Once `cancelled` returns True nothing more is decoded. The same holds when the iterator is closed.
+
+        Raises:
+            ModelError: The prompt is longer than the context, or the model failed.
+        """
+        ...
