@@ -55,6 +55,7 @@ class Passage:
     start: int = 0  # characters from the start of the source's text
     end: int = 0
     page: int = 0  # from 1 in a PDF, 0 elsewhere
+    excerpt: str = ""  # the sentences nearest to the question, as the model is given them
     takeaway: str = ""  # the section in a sentence or two; "" where the guide gives none
     say: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class Turn:
     """One message, the passages that came with it for the first time, and the answer."""
 
     message: str
-    prompt: str  # the message as the model was given it, passages included
+    prompt: str  # the message as the model was given it, notes included; "" if it was not given to one
     answer: str
     passages: tuple[Passage, ...] = ()  # those that this turn's answer may cite
 

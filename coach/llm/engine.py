@@ -20,8 +20,8 @@ class Engine(Protocol):
         """How many tokens the messages take as a prompt."""
         ...
 
-    def warm(self, system: Message) -> None:
-        """Prepare for conversations that begin with `system`, so that the first answer comes sooner."""
+    def warm(self, opening: Sequence[Message]) -> None:
+        """Prepare for conversations that begin with `opening`, so that the first answer comes sooner."""
         ...
 
     def generate(

@@ -39,7 +39,7 @@ class LlamaEngine:
         path: The GGUF file.
         threads: CPU threads; 0 for the machine's physical cores.
         context: Tokens of context window; 0 for what the model and the memory allow, at most 8,192.
-        state_dir: Where the evaluated system text is kept between starts; None to keep nothing.
+        state_dir: Where the evaluated opening (system text, examples) is kept between starts; None to keep nothing.
         temperature: 0 for always the likeliest token.
         seed: For the sampler; the same seed and prompt give the same text.
 
@@ -112,11 +112,11 @@ class LlamaEngine:
         """See `Engine.count`."""
         return len(self._encode(messages))
 
-    def warm(self, system: Message) -> None:
-        """Load the system text's state from disk, or evaluate it and keep it there."""
+    def warm(self, opening: Sequence[Message]) -> None:
+        """Load the opening's state from disk, or evaluate it and keep it there."""
         with self._lock:
-            # What two conversations with different first messages share is the system text's part.
-            first, second = (self._encode([system, Message("user", word)]) for word in ("one", "two"))
+            # What two conversations with different first messages share is the opening's part.
+            first, second = (self._encode([*opening, Message("user", word)]) for word in ("one", "two"))
             prefix = first[: _shared(first, second)]
             if not prefix or _shared(prefix, self._cached) == len(prefix):
                 return
@@ -249,7 +249,7 @@ class LlamaEngine:
             c.llama_sampler_chain_add(chain, sampler)
         return chain
 
-    # --- the system text's state on disk ----------------------------------------------------------------------
+    # --- the opening's state on disk ---------------------------------------------------------------------------
 
     def _state_file(self, prefix: list[int]) -> Path | None:
         if self._state_dir is None:

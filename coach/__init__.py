@@ -1,0 +1,39 @@
+"""A coach for honest amends that runs on your own machine.
+
+Read the code in this order: `types` (the values), `app` (how the parts are put together), `coaching.turn`
+(one turn as a story), then `guide`, `llm` and `coaching` for the parts, `cli` and `ui` for the faces.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coach.errors import CoachError, GuideError, InputError, ModelError, SettingsError
+from coach.types import Contact, Conversation, Done, Passage, Reply, Sources, Token
+
+if TYPE_CHECKING:
+    from coach.app import Coach
+
+__all__ = [
+    "Coach",
+    "CoachError",
+    "Contact",
+    "Conversation",
+    "Done",
+    "GuideError",
+    "InputError",
+    "ModelError",
+    "Passage",
+    "Reply",
+    "SettingsError",
+    "Sources",
+    "Token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Coach":  # loaded late: it brings Jinja2, pydantic and numpy along
+        from coach.app import Coach
+
+        return Coach
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

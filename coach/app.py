@@ -1,0 +1,236 @@
+"""Builds the coach from its settings: the only place where the parts are wired together."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from coach import settings as configuration
+from coach.coaching.message import clean
+from coach.coaching.prompt import Prompts
+from coach.coaching.turn import Turns
+from coach.errors import ModelError
+from coach.guide.embed import SentenceTransformerEmbedder
+from coach.guide.index import Index, Report
+from coach.guide.retrieve import Retriever
+from coach.llm import catalog, download
+from coach.llm.engine import Engine
+from coach.llm.llama import LlamaEngine
+from coach.settings import Settings
+from coach.types import Conversation, Event, Passage
+
+__all__ = ["Coach", "choose_model"]
+
+
+class Coach:
+    """The coach: a guide, a search in it, and perhaps a chat model. Safe to share between threads.
+
+    Use `Coach.open`. Nothing heavy is loaded before it is needed; `warm` loads everything at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.prompts = Prompts(settings.prompts)
+        self.embedder = SentenceTransformerEmbedder(settings.models_dir / catalog.EMBEDDER.name)
+        self.index = Index(
+            settings.data_dir / _index_name(settings.corpus),
+            guide=settings.corpus,
+            extra=settings.guides,
+            bridge=configuration.BUILT_IN,
+            embedder=self.embedder,
+        )
+        self.model_path = choose_model(settings)
+        self.model_error = ""  # why there is no model although one was wanted
+        self._retriever: Retriever | None = None
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        self._index_lock = threading.Lock()
+        self._turns = Turns(
+            search=self,
+            embedder=self.embedder,
+            prompts=self.prompts,
+            engine=self.engine,
+            passages=settings.passages,
+            answer_tokens=settings.answer_tokens,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        corpus: Path | str | None = None,
+        data_dir: Path | str | None = None,
+        model: str | Path | None = "auto",
+        settings: Settings | None = None,
+    ) -> Coach:
+        """Open the coach with the settings of coach.toml and the environment, overridden by what is given.
+
+        Args:
+            corpus: Another guide in place of the built-in one: a folder or a file.
+            data_dir: Where the index and a person's own files lie.
+            model: A name of the catalog, the path of a GGUF file, "auto" for the best one that is there and
+                that the settings allow, or None for no model.
+            settings: Settings already loaded, in place of coach.toml and the environment.
+
+        Raises:
+            SettingsError: A setting is not usable.
+            ModelError: The model named is not there.
+        """
+        if settings is None:
+            settings = configuration.load(
+                corpus=Path(corpus) if corpus else None,
+                data_dir=Path(data_dir) if data_dir else None,
+                model="none" if model is None else None if model == "auto" else str(model),
+            )
+        return cls(settings)
+
+    # --- the guide --------------------------------------------------------------------------------------------
+
+    def build_index(self, report: Callable[[int, int], None] = lambda done, total: None) -> Report:
+        """Bring the index up to date; see `coach.guide.index.Index.build`."""
+        with self._index_lock:
+            self._retriever = None
+            return self.index.build(report)
+
+    def search(self, question: str, k: int = 4) -> list[Passage]:
+        """The passages that answer a question best.
+
+        Args:
+            question: In a person's own words.
+            k: How many at most, 1 to 4.
+
+        Returns:
+            The best first, numbered from 1; none if the guide does not cover the question.
+
+        Raises:
+            InputError: The question is empty, far too long, or not in English.
+            GuideError: The guide cannot be read or indexed.
+        """
+        return self._opened().search(clean(question), k)
+
+    def _opened(self) -> Retriever:
+        with self._index_lock:
+            if self._retriever is None:
+                if not self.index.current():
+                    self.index.build()
+                self._retriever = Retriever(self.index)
+            return self._retriever
+
+    # --- answers ----------------------------------------------------------------------------------------------
+
+    def reply(
+        self, message: str, conversation: Conversation | None = None, cancelled: threading.Event | None = None
+    ) -> Iterator[Event]:
+        """Answer a message.
+
+        Args:
+            message: What the person wrote, up to 6,000 characters.
+            conversation: The one from the last `Reply`; None to begin.
+            cancelled: Set it, from any thread, and the answer ends within a token.
+
+        Yields:
+            `Sources` once, if the guide has something; `Token`s, whole sentences that passed the check;
+            `Done` last, with the whole `Reply`.
+
+        Raises:
+            InputError: The message is empty, too long, without words, or not in English.
+            GuideError: The guide cannot be read or indexed.
+        """
+        return self._turns.reply(message, conversation, cancelled)
+
+    def engine(self) -> Engine | None:
+        """The chat model, loaded at the first call; None if the coach runs without one.
+
+        Raises:
+            ModelError: It cannot be loaded. The coach goes on without it.
+        """
+        with self._lock:
+            if self._engine is None and self.model_path is not None:
+                if self.model_error:
+                    raise ModelError(self.model_error, hint="Look at `coach doctor`.")
+                try:
+                    engine = LlamaEngine(
+                        self.model_path,
+                        threads=self.settings.threads,
+                        context=self.settings.context,
+                        state_dir=self.settings.data_dir / "state",
+                    )
+                except ModelError as error:
+                    self.model_error = error.message
+                    raise
+                engine.warm(self.prompts.opening())
+                self._engine = engine
+            return self._engine
+
+    @property
+    def model_name(self) -> str:
+        """The chat model's name, "" if the coach runs without one."""
+        if self.model_path is None or self.model_error:
+            return ""
+        known = (m.name for m in catalog.chat_models() if self.model_path.name == Path(m.files[0].path).name)
+        return next(known, self.model_path.stem)
+
+    def warm(self) -> None:
+        """Load everything that the first answer needs, the search and the model side by side.
+
+        Raises:
+            GuideError: The guide cannot be read or indexed.
+            ModelError: The search model is missing or damaged. A chat model that fails is only noted.
+        """
+
+        def load_model() -> None:
+            try:
+                self.engine()
+            except ModelError:
+                pass  # noted in model_error; the guide answers alone
+
+        loading = threading.Thread(target=load_model, name="coach-model", daemon=True)
+        loading.start()
+        self._opened()
+        self.embedder.encode(["warm"])
+        loading.join()
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        with self._lock:
+            if isinstance(self._engine, LlamaEngine):
+                self._engine.close()
+            self._engine = None
+
+
+def _index_name(guide: Path) -> str:
+    """An index of its own for each guide that takes the place of the coach's, so that they do not overwrite."""
+    if guide.resolve() == configuration.BUILT_IN.resolve():
+        return "index"
+    return f"index-{hashlib.sha256(str(guide.resolve()).encode()).hexdigest()[:8]}"
+
+
+def choose_model(settings: Settings) -> Path | None:
+    """The chat model's file that the settings ask for; None for no model.
+
+    Raises:
+        ModelError: A model is named that is not there.
+    """
+    wanted = settings.model
+    if wanted == "none":
+        return None
+    if wanted == "auto":
+        import psutil
+
+        memory = psutil.virtual_memory().total
+        there = [m for m in catalog.chat_models() if download.installed(m, settings.models_dir)]
+        fitting = [m for m in there if m.memory <= memory * 1.05]  # "8 GB" machines report a little less
+        chosen = (fitting or there[-1:] or [None])[0]
+        return settings.models_dir / chosen.files[0].path if chosen else None
+    if wanted.lower().endswith(".gguf"):
+        path = Path(wanted).expanduser()
+        path = path if path.is_file() else settings.models_dir / wanted
+        if not path.is_file():
+            raise ModelError(f"There is no model file {wanted}.", hint="Check the path, or run `coach models list`.")
+        return path.resolve()
+    model = catalog.by_name(wanted)
+    if not download.installed(model, settings.models_dir):
+        raise ModelError(f"The model {model.name} is not here yet.", hint=f"Fetch it with `coach models pull {model.name}`.")
+    return settings.models_dir / model.files[0].path

@@ -1,0 +1,1 @@
+"""One conversation: a message in, a checked and cited answer out."""

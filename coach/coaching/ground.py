@@ -1,0 +1,56 @@
+"""A sentence of the model in, a supported sentence with a true citation out, or nothing.
+
+Small models invent. A sentence is shown only if it stands close in meaning to a sentence of the passages at
+hand, says no number that they do not say, and was not said before; it carries the number of the passage
+that it is closest to, whatever the model wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from coach.guide.chunk import sentences
+from coach.guide.embed import Embedder
+from coach.types import Passage
+
+__all__ = ["Grounding"]
+
+SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
+_CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Grounding:
+    """The passages that one answer may rest on, ready to be compared with.
+
+    Args:
+        passages: With their numbers.
+        embedder: The one that made the index.
+    """
+
+    def __init__(self, passages: Sequence[Passage], embedder: Embedder) -> None:
+        self._embedder = embedder
+        pairs = []
+        for passage in passages:
+            parts = sentences(f"{passage.takeaway} {passage.text}")
+            pairs += [(passage.number, part) for part in parts]
+        self._numbers = [number for number, _ in pairs]
+        self._vectors = embedder.encode([text for _, text in pairs])
+        self._said: set[str] = set()
+        self._digits = {n for p in passages for n in _NUMBER.findall(f"{p.title} {p.takeaway} {p.text}")}
+
+    def check(self, sentence: str) -> str:
+        """The sentence with its citation, or "" if it must not be shown."""
+        words = _CITATION.sub("", sentence).strip()
+        key = re.sub(r"\W+", " ", words).strip().lower()
+        if not key or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
+            return ""
+        similarity = self._vectors @ self._embedder.encode([words])[0]
+        best = int(similarity.argmax())
+        if similarity[best] < SUPPORT:
+            return ""
+        self._said.add(key)
+        end = re.search(r"[.!?…][\"'”’)]*$", words)
+        body, stop = (words[: end.start()], end[0]) if end else (words, ".")
+        return f"{body} [{self._numbers[best]}]{stop}"

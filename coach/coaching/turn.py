@@ -1,0 +1,203 @@
+"""One turn: read the message, look into the guide, let the model answer, check each sentence, reply.
+
+Everything is handed in. What a person sees are finished sentences that passed; the answer never depends on
+the model being good, or being there at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from coach.coaching.compose import compose
+from coach.coaching.ground import Grounding
+from coach.coaching.message import clean
+from coach.coaching.prompt import Prompts
+from coach.errors import ModelError
+from coach.guide.chunk import sentences
+from coach.guide.embed import Embedder
+from coach.llm.engine import Engine
+from coach.types import Conversation, Done, Event, Message, Passage, Reply, Sources, Timings, Token, Turn, Usage
+
+__all__ = ["Search", "Turns"]
+
+ENOUGH = 2  # sentences of the model that must stand for its answer to be used
+PATIENCE = 3  # sentences in a row that may fall before the model is stopped
+
+
+class Search(Protocol):
+    """Finds passages of the guide."""
+
+    def search(self, question: str, k: int) -> list[Passage]:
+        """At most `k` passages, the best first; none if the guide does not cover the question."""
+        ...
+
+
+class Turns:
+    """Answers messages.
+
+    Args:
+        search: The guide.
+        embedder: The one that made the guide's index.
+        prompts: What is said to the model and to the person.
+        engine: Gives the chat model, or None to answer from the guide alone. Called once a turn; it may wait
+            for the model to be loaded, and may raise ModelError.
+        passages: How many passages an answer may rest on.
+        answer_tokens: An answer's length at most.
+    """
+
+    def __init__(
+        self,
+        *,
+        search: Search,
+        embedder: Embedder,
+        prompts: Prompts,
+        engine: Callable[[], Engine | None],
+        passages: int,
+        answer_tokens: int,
+    ) -> None:
+        self._search = search
+        self._embedder = embedder
+        self._prompts = prompts
+        self._engine = engine
+        self._passages = passages
+        self._answer_tokens = answer_tokens
+
+    def reply(
+        self, message: str, conversation: Conversation | None = None, cancelled: threading.Event | None = None
+    ) -> Iterator[Event]:
+        """Answer a message, sentence by sentence; see `coach.Coach.reply`."""
+        started = time.perf_counter()
+        history = conversation or Conversation()
+        stop = cancelled or threading.Event()
+        text = clean(message)
+        found = self._find(text, history)
+        retrieved = time.perf_counter() - started
+        if not found:
+            yield from self._fixed(text, history, retrieved)
+            return
+        passages, new = _numbered(found, history)
+        yield Sources(passages)
+        prompt = self._prompts.turn(text, new, [p for p in passages if p not in new])
+        shown: list[str] = []
+        usage: Usage | None = None
+        first = 0.0
+        note = ""
+        try:
+            engine = self._engine()
+            if engine is not None:
+                checked = Grounding(passages, self._embedder)
+                for piece in self._sentences(engine, self._fit(engine, history, prompt), stop):
+                    if isinstance(piece, Usage):
+                        usage = piece
+                        break
+                    good = checked.check(piece)
+                    if good:
+                        shown.append(good)
+                        first = first or time.perf_counter() - started
+                        if len(shown) == ENOUGH:
+                            yield Token(" ".join(shown))
+                        elif len(shown) > ENOUGH:
+                            yield Token(" " + good)
+        except ModelError as error:
+            note = error.message
+        made_by = "model" if len(shown) >= ENOUGH else "guide"
+        if stop.is_set():
+            answer, made_by = " ".join(shown), "model"
+            if 0 < len(shown) < ENOUGH:
+                yield Token(answer)
+        elif len(shown) >= ENOUGH:
+            answer = " ".join(shown)
+        else:
+            answer = compose(passages, self._prompts)
+            yield Token(answer)
+        turn = Turn(text, prompt, answer, tuple(new))
+        yield Done(
+            Reply(
+                text=answer,
+                passages=_cited(answer, passages),
+                action="coach",
+                made_by="model" if made_by == "model" else "guide",
+                conversation=Conversation((*history.turns, turn)),
+                timings=Timings(retrieved, first, time.perf_counter() - started),
+                usage=usage,
+                note=note,
+            )
+        )
+
+    def _find(self, text: str, history: Conversation) -> list[Passage]:
+        found = self._search.search(text, self._passages)
+        if not found and history.turns:
+            # "and if she says no?" means something only after what was said before it.
+            found = self._search.search(f"{history.turns[-1].message}\n{text}", self._passages)
+        return found
+
+    def _fixed(self, text: str, history: Conversation, retrieved: float) -> Iterator[Event]:
+        greeting = len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings")
+        answer = self._prompts.render("hello") if greeting else self._prompts.render("not_covered", first=not history.turns)
+        yield Token(answer)
+        turn = Turn(text, "", answer)
+        timings = Timings(retrieved, 0.0, retrieved)
+        action = "coach" if greeting else "off_topic"
+        yield Done(Reply(answer, (), action, "fixed", Conversation((*history.turns, turn)), timings))
+
+    def _fit(self, engine: Engine, history: Conversation, prompt: str) -> list[Message]:
+        """The messages, without as many of the oldest turns as the context window asks for.
+
+        Half of what is there leaves at once, so that the prompt's beginning stays the same for a while.
+        """
+        turns = history.turns
+        while True:
+            messages = self._prompts.messages(Conversation(turns), prompt)
+            if not turns or engine.count(messages) + self._answer_tokens <= engine.context:
+                return messages
+            turns = turns[(len(turns) + 1) // 2 :]
+
+    def _sentences(self, engine: Engine, messages: list[Message], stop: threading.Event) -> Iterator[str | Usage]:
+        """What the model writes, a finished sentence at a time; ends early if it only repeats itself."""
+        enough = threading.Event()
+        pending, seen, repeated = "", set[str](), 0
+        stream = engine.generate(
+            messages, max_tokens=self._answer_tokens, cancelled=lambda: stop.is_set() or enough.is_set()
+        )
+        for piece in stream:
+            if isinstance(piece, Usage):
+                if not stop.is_set() and not enough.is_set():
+                    yield from sentences(pending)
+                yield piece
+                return
+            pending += piece
+            *done, rest = sentences(pending) or [""]
+            # A sentence is finished when the next one has begun; "e.g." and "[1]" may still follow a full stop.
+            for sentence in done:
+                repeated = repeated + 1 if sentence in seen else 0
+                seen.add(sentence)
+                if repeated >= PATIENCE:
+                    enough.set()
+                yield sentence
+            if done:
+                pending = rest
+
+
+def _numbered(found: Sequence[Passage], history: Conversation) -> tuple[tuple[Passage, ...], list[Passage]]:
+    """The passages with the numbers they are cited by, and those of them that are new to the conversation."""
+    known = history.passages
+    following = max((p.number for p in known.values()), default=0)
+    passages, new = [], []
+    for passage in found:
+        if passage.id in known:
+            passages.append(replace(known[passage.id], score=passage.score))
+            continue
+        following += 1
+        new.append(replace(passage, number=following))
+        passages.append(new[-1])
+    return tuple(passages), new
+
+
+def _cited(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Those passages that the answer cites, or all of them if it cites none."""
+    cited = tuple(p for p in passages if f"[{p.number}]" in answer)
+    return tuple(sorted(cited or passages, key=lambda p: p.number))

@@ -1,0 +1,86 @@
+"""Texts in, vectors out. sentence-transformers is loaded at the first use: its import takes seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coach.errors import ModelError
+
+__all__ = ["Embedder", "SentenceTransformerEmbedder", "Vectors"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Something that maps texts into a space where near means alike."""
+
+    name: str  # changes whenever the vectors would
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of unit length, one row a text."""
+        ...
+
+
+class SentenceTransformerEmbedder:
+    """A sentence-transformers model from a local folder; nothing is fetched.
+
+    Args:
+        folder: The model's folder, as published (config.json, modules.json, model.safetensors, ...).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._folder = folder
+        self._model: Any = None
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.encode`; shape (number of texts, 384) for all-MiniLM-L6-v2.
+
+        Raises:
+            ModelError: The folder is missing or damaged.
+        """
+        with self._lock:
+            model = self._model = self._model or self._load()
+            vectors = model.encode(
+                list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            )
+        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+
+    def _load(self) -> Any:
+        if not (self._folder / "model.safetensors").is_file():
+            raise ModelError(
+                f"The search model is missing from {self._folder}.", hint="Fetch it with `coach setup`."
+            )
+        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        try:
+            with _silent():
+                from sentence_transformers import SentenceTransformer
+
+                return SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
+        except Exception as error:  # a damaged file surfaces as any of a dozen kinds
+            raise ModelError(
+                f"The search model in {self._folder} cannot be loaded ({type(error).__name__}).",
+                hint="Remove that folder and run `coach setup`.",
+            ) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Any:
+    """Keep the libraries' own progress bars and notices off the terminal while they load."""
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    from transformers.utils import logging as notices
+
+    notices.disable_progress_bar()
+    notices.set_verbosity_error()
+    yield

@@ -1,0 +1,397 @@
+"""The guide's search index: a catalogue in SQLite, vectors in Chroma, both below one folder.
+
+The catalogue says what stands in which source and which texts must have a vector. Each such text is an
+entry, whose id is a hash of what was embedded. To build is therefore to compare two sets of ids: add what
+is missing, remove what is gone. Killed half-way, the next build simply goes on.
+
+The coach's own guide is always in the index, as the bridge between people's words and any guide's. Where
+another guide takes its place it is not listed: it helps to find, and is never found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import filelock
+import numpy as np
+
+from coach.errors import CoachError, GuideError, SearchIndexError
+from coach.guide import read
+from coach.guide.chunk import Chunk, chunks, sentences
+from coach.guide.embed import Embedder, Vectors
+from coach.guide.phrases import NONE, load_phrases
+from coach.guide.read import Document, Section
+
+__all__ = ["Index", "Neighbour", "Report"]
+
+SCHEMA = 1  # raise it when the catalogue's or the entries' form changes
+BATCH = 64  # texts embedded and stored at a time
+BRIDGE = "bridge"  # the origin of the coach's own guide
+OWN = "own"  # the origin of any other
+_COLLECTION = "guide"
+_T = TypeVar("_T")
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE sources (source TEXT PRIMARY KEY, origin TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER,
+    mtime_ns INTEGER, title TEXT, citations TEXT);
+CREATE TABLE sections (id TEXT PRIMARY KEY, source TEXT NOT NULL, title TEXT, chapter TEXT, takeaway TEXT, say TEXT,
+    avoid TEXT, ask TEXT);
+CREATE TABLE chunks (id TEXT PRIMARY KEY, section TEXT NOT NULL, source TEXT NOT NULL, text TEXT, start INTEGER,
+    "end" INTEGER, page INTEGER);
+CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT NULL, source TEXT NOT NULL,
+    origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
+    PRIMARY KEY (section, bridge));
+CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title, body, questions,
+    tokenize = 'porter unicode61 remove_diacritics 2');
+"""
+# What SQLite and Chroma raise for damaged files.
+_BROKEN = (sqlite3.Error, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build did."""
+
+    sources: int
+    sections: int
+    passages: int
+    embedded: int  # texts whose vectors were computed in this build
+    removed: int
+    skipped: tuple[str, ...] = ()  # one sentence for each file that could not be read
+    rebuilt: str = ""  # why an older index was replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An entry near a question."""
+
+    section: str
+    chunk: str  # "" when it stands for the whole section
+    similarity: float  # cosine
+
+
+class Index:
+    """A guide's index in a folder.
+
+    Args:
+        folder: Where the index lies; created when it is built.
+        guide: The guide's folder or file.
+        extra: A folder of further guide files, which need not exist.
+        bridge: The coach's own guide, with its people's messages; may be the same as `guide`.
+        embedder: Makes the vectors.
+    """
+
+    def __init__(self, folder: Path, *, guide: Path, extra: Path, bridge: Path, embedder: Embedder) -> None:
+        self.folder = folder
+        self.embedder = embedder
+        self.bridge_listed = guide.resolve() == bridge.resolve()  # whether the bridge's sections may be found
+        self._roots = [(BRIDGE, bridge, "")] + ([] if self.bridge_listed else [(OWN, guide, "")])
+        self._roots.append((OWN, extra, "guides/"))
+        self._phrases = load_phrases(bridge)
+        self._vectors: Any = None
+
+    # --- building ---------------------------------------------------------------------------------------------
+
+    def build(self, report: Callable[[int, int], None] = lambda done, total: None) -> Report:
+        """Bring the index up to date, whatever state it is in.
+
+        Args:
+            report: Called with how many texts are embedded and how many there are to embed.
+
+        Raises:
+            GuideError: There is nothing to index.
+            SearchIndexError: The folder cannot be written to, or the disk is full.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder.parent / f"{self.folder.name}.lock"):
+                reason = self._unusable()
+                if reason:
+                    self._discard()
+                try:
+                    with _rust_panics():
+                        return self._build(reason if reason != "new" else "", report)
+                except _BROKEN as error:  # damage that a first look did not show
+                    self._discard()
+                    return self._build(f"it was damaged ({type(error).__name__})", report)
+        except CoachError:
+            raise
+        except (OSError, *_BROKEN) as error:
+            raise SearchIndexError(
+                f"The index in {self.folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
+                hint="Free some space, or choose another folder with COACH_DATA_DIR.",
+            ) from error
+
+    def _build(self, rebuilt: str, report: Callable[[int, int], None]) -> Report:
+        with self.catalogue(create=True) as db:
+            skipped = self._read_sources(db)
+            wanted = {row[0]: row for row in db.execute("SELECT id, section, chunk, origin, kind, text, rowid FROM entries")}
+            collection = self._collection()
+            present = set(collection.get(include=[])["ids"])
+            gone = sorted(present - wanted.keys())
+            missing = [wanted[key] for key in sorted(wanted.keys() - present, key=lambda k: len(wanted[k][5]))]
+            for ids in _batches(gone, 1000):
+                collection.delete(ids=ids)
+            done = 0
+            report(done, len(missing))
+            for rows in _batches(missing, BATCH):
+                collection.upsert(
+                    ids=[row[0] for row in rows],
+                    embeddings=self.embedder.encode([row[5] for row in rows]),
+                    metadatas=[_metadata(*row[1:5], row[6]) for row in rows],
+                )
+                done += len(rows)
+                report(done, len(missing))
+            with db:
+                self._relate(db)
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
+            listed = f"source IN (SELECT source FROM sources WHERE origin != '{'' if self.bridge_listed else BRIDGE}')"
+            tables = ("sources", "sections", "chunks")
+            counts = [db.execute(f"SELECT count(*) FROM {table} WHERE {listed}").fetchone()[0] for table in tables]
+            if not counts[2]:
+                raise GuideError(
+                    "There is no guide to index" + (f": {skipped[0]}" if skipped else "."),
+                    hint="Put Markdown, text, PDF or DOCX files into the guide folder.",
+                )
+        return Report(*counts, embedded=len(missing), removed=len(gone), skipped=tuple(skipped), rebuilt=rebuilt)
+
+    def _read_sources(self, db: sqlite3.Connection) -> list[str]:
+        """Take changed files into the catalogue and drop those that are gone, in one transaction."""
+        skipped: list[str] = []
+        known = {row[0]: row[1:] for row in db.execute("SELECT source, digest, size, mtime_ns FROM sources")}
+        seen = set()
+        with db:
+            for source, path, origin in self._files():
+                try:
+                    stat = path.stat()
+                    mark = (stat.st_size, stat.st_mtime_ns)
+                    if source not in known or known[source][1:] != mark:
+                        digest = read.digest(path)
+                        if source in known and known[source][0] == digest:
+                            db.execute("UPDATE sources SET size = ?, mtime_ns = ? WHERE source = ?", (*mark, source))
+                        else:
+                            document = read.read(path, source)
+                            _forget(db, source)
+                            row = (source, origin, digest, *mark, document.title, json.dumps(document.citations))
+                            db.execute("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                            self._insert(db, document, origin)
+                    seen.add(source)
+                except (GuideError, OSError) as error:
+                    skipped.append(str(error))
+            for source in known.keys() - seen:
+                _forget(db, source)
+            if not db.execute("SELECT 1 FROM entries WHERE section = ?", (NONE,)).fetchone():
+                for text in self._phrases.get(NONE, []):
+                    _insert_entry(db, NONE, "", "", BRIDGE, "message", text)
+            db.execute("DELETE FROM meta WHERE key = 'complete'")
+        return skipped
+
+    def _insert(self, db: sqlite3.Connection, document: Document, origin: str) -> None:
+        taken = {row[0] for row in db.execute("SELECT id FROM sections")}
+        pieces: dict[str, list[Chunk]] = {}
+        for chunk in chunks(document):
+            pieces.setdefault(chunk.section.id, []).append(chunk)
+        for section in document.sections:
+            if section.id not in pieces:
+                continue
+            key = section.id
+            while key in taken:  # two files may use the same headings
+                key += "_"
+            taken.add(key)
+            lists = (json.dumps(section.say), json.dumps(section.avoid))
+            row = (key, document.source, section.title, section.chapter, section.takeaway, *lists, section.ask)
+            db.execute("INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            messages = self._phrases.get(section.id, []) if origin == BRIDGE else []
+            body = " ".join([section.takeaway, *(block.text for block in section.blocks)])
+            words = (key, document.source, section.title, body, "\n".join([*section.questions, *messages]))
+            db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", words)
+            for number, chunk in enumerate(pieces[section.id], start=1):
+                place = (f"{key}.{number}", key, document.source, chunk.text, chunk.start, chunk.end, chunk.page)
+                db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", place)
+            for name, kind, text in _texts(section, key, pieces[section.id], messages):
+                _insert_entry(db, key, name, document.source, origin, kind, text)
+
+    def _relate(self, db: sqlite3.Connection) -> None:
+        """Compare each section of other guides with each of the bridge: what does it have to say on the same?
+
+        The similarity is, averaged over the bridge section's texts (its own and its guide questions), that of
+        the nearest text of the other section.
+        """
+        new = [row[0] for row in db.execute(
+            "SELECT id FROM sections WHERE source IN (SELECT source FROM sources WHERE origin = ?)"
+            " AND id NOT IN (SELECT section FROM kin)", (OWN,))]  # fmt: skip
+        if not new:
+            return
+        bridge = self.vectors(origin=BRIDGE, kinds=["title", "text", "question"])
+        for sections in _batches(new, 50):
+            other = self.vectors(sections=sections, kinds=["text", "sentence"])
+            for section, vectors in other.items():
+                source = db.execute("SELECT source FROM sections WHERE id = ?", (section,)).fetchone()[0]
+                for key, texts in bridge.items():
+                    similarity = float((texts @ vectors.T).max(axis=1).mean())
+                    db.execute("INSERT OR REPLACE INTO kin VALUES (?, ?, ?, ?)", (section, source, key, similarity))
+
+    def _files(self) -> Iterator[tuple[str, Path, str]]:
+        for origin, root, prefix in self._roots:
+            if prefix and not root.exists():
+                continue
+            base = root if root.is_dir() else root.parent
+            for path in read.find(root):
+                name = prefix + path.relative_to(base).as_posix()
+                yield (f"own/{name}" if origin == OWN and not prefix else name), path, origin
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def current(self) -> bool:
+        """Whether the index is complete, undamaged and made from the files as they are now."""
+        if self._unusable():
+            return False
+        with self.catalogue() as db, _rust_panics():
+            if db.execute("SELECT 1 FROM meta WHERE key = 'complete'").fetchone() is None:
+                return False
+            known = set(db.execute("SELECT source, size, mtime_ns FROM sources"))
+            now = {(source, (s := path.stat()).st_size, s.st_mtime_ns) for source, path, _ in self._files()}
+            entries = db.execute("SELECT count(*) FROM entries").fetchone()[0]
+            return known == now and bool(self._collection().count() == entries)
+
+    def nearest(self, vector: Vectors, k: int, *, kind: str, origin: str) -> list[Neighbour]:
+        """The entries of one kind and origin nearest to a vector of shape (dimensions,), nearest first."""
+        found = self._collection().query(
+            query_embeddings=[vector.tolist()],
+            n_results=k,
+            where={"$and": [{"kind": kind}, {"origin": origin}]},
+            include=["metadatas", "distances"],
+        )
+        pairs = zip(found["metadatas"][0], found["distances"][0], strict=True)
+        return [Neighbour(str(meta["section"]), str(meta["chunk"]), 1.0 - float(far)) for meta, far in pairs]
+
+    def vectors(
+        self, *, kinds: Sequence[str], origin: str = "", sections: Sequence[str] = (), by: str = "section"
+    ) -> dict[str, Vectors]:
+        """The vectors of all entries of some kinds, of one origin or of some sections.
+
+        Returns:
+            By section, or by chunk with by="chunk": an array of shape (entries, dimensions), in reading order.
+        """
+        of: dict[str, Any] = {"origin": origin} if origin else {"section": {"$in": list(sections)}}
+        where = {"$and": [of, {"kind": {"$in": list(kinds)}}]}
+        found = self._collection().get(where=where, include=["embeddings", "metadatas"])
+        gathered: dict[str, list[Any]] = {}
+        pairs = zip(found["metadatas"], found["embeddings"], strict=True)
+        for meta, vector in sorted(pairs, key=lambda pair: int(pair[0]["place"])):
+            gathered.setdefault(str(meta[by]), []).append(vector)
+        return {key: np.asarray(rows, dtype=np.float32) for key, rows in gathered.items()}
+
+    @contextmanager
+    def catalogue(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The catalogue, open for the length of a `with` block."""
+        file = self.folder / "catalogue.sqlite3"
+        if not create and not file.is_file():
+            raise sqlite3.OperationalError("there is no catalogue")
+        with closing(sqlite3.connect(file, timeout=30)) as db:
+            if create and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                db.executescript(_TABLES)
+                db.execute("INSERT INTO meta VALUES ('form', ?)", (self._form(),))
+                db.commit()
+            yield db
+            db.commit()
+
+    def _form(self) -> str:
+        phrases = hashlib.sha256(json.dumps(self._phrases, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{SCHEMA} {self.embedder.name} {phrases}"
+
+    def _unusable(self) -> str:
+        """Why the index on disk has to be replaced: "" if it need not, "new" if there is none."""
+        if not (self.folder / "catalogue.sqlite3").exists():
+            return "new"
+        try:
+            with self.catalogue() as db, _rust_panics():
+                form = db.execute("SELECT value FROM meta WHERE key = 'form'").fetchone()
+                self._collection().count()
+                self._collection().peek(1)
+        except _BROKEN as error:
+            return f"it was damaged ({type(error).__name__})"
+        return "" if form and form[0] == self._form() else "it was made by another version"
+
+    def _collection(self) -> Any:
+        if self._vectors is None:
+            import chromadb
+            from chromadb.config import Settings
+
+            client = chromadb.PersistentClient(
+                path=str(self.folder / "chroma"), settings=Settings(anonymized_telemetry=False)
+            )
+            # Without an embedding function of its own Chroma has no reason to fetch a model.
+            self._vectors = client.get_or_create_collection(
+                _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            )
+        return self._vectors
+
+    def _discard(self) -> None:
+        from chromadb.api.shared_system_client import SharedSystemClient
+
+        self._vectors = None
+        SharedSystemClient.clear_system_cache()
+        shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+
+
+@contextmanager
+def _rust_panics() -> Iterator[None]:
+    """Turn a panic of Chroma's Rust core, which is no Exception, into a RuntimeError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(str(error)) from error
+        raise
+
+
+def _forget(db: sqlite3.Connection, source: str) -> None:
+    for table in ("sources", "sections", "chunks", "entries", "kin", "words"):
+        db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
+
+
+def _insert_entry(
+    db: sqlite3.Connection, section: str, chunk: str, source: str, origin: str, kind: str, text: str
+) -> None:
+    key = hashlib.sha256("\0".join((section, chunk, origin, kind, text)).encode()).hexdigest()[:32]
+    row = (key, section, chunk, source, origin, kind, text)
+    db.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _texts(
+    section: Section, key: str, pieces: Iterable[Chunk], messages: Iterable[str]
+) -> Iterator[tuple[str, str, str]]:
+    """What is embedded for a section: the chunk or "", the kind, the text."""
+    yield "", "title", section.title
+    if section.takeaway:
+        yield "", "title", section.takeaway
+    for number, piece in enumerate(pieces, start=1):
+        chunk = f"{key}.{number}"
+        yield chunk, "text", f"{section.title}. {piece.text}"
+        for sentence in sentences(piece.text):
+            yield chunk, "sentence", f"{section.title}: {sentence}"
+    for question in section.questions:
+        yield "", "question", question
+    for message in messages:
+        yield "", "message", message
+
+
+def _metadata(section: str, chunk: str, origin: str, kind: str, place: int) -> dict[str, str | int]:
+    return {"section": section, "chunk": chunk, "origin": origin, "kind": kind, "place": place}
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

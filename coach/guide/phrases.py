@@ -1,0 +1,27 @@
+"""How people ask: messages in their own words, each with the section of the coach's guide that fits it.
+
+A guide says "respect their decision", people type "she left me on read 4 days now". Vectors of the guide's
+prose do not bridge that; vectors of other people's messages do. Those under `none` are about something
+else. For guides that bring no such messages along, the coach's own guide is the bridge: see
+`coach.guide.retrieve`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["NONE", "load_phrases"]
+
+NONE = "none"  # the section of messages that no guide of this kind answers
+
+
+def load_phrases(corpus: Path) -> dict[str, list[str]]:
+    """Read `asked.tsv` of a guide's folder: section id, tab, message. An absent file is no messages."""
+    file = corpus / "asked.tsv"
+    phrases: dict[str, list[str]] = {}
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            section, _, text = line.partition("\t")
+            if text:
+                phrases.setdefault(section, []).append(text)
+    return phrases

@@ -1,0 +1,213 @@
+"""A question in, the best passages of the guide out, or honestly none.
+
+Sections compete, and the winners are represented by their best passages. In the coach's own guide a
+section's score adds up how near the question is to messages that people wrote about it (the mean of the
+five nearest), how near to its best passage, and which rare words they share. For any other guide, that
+ranking is the bridge: a section scores by what it has to say on the sections found there, and a little by
+how near the question is to its own text. Whether the question is covered at all is decided by the nearest
+messages: are they about the guide's subject or about something else?
+
+The weights were chosen on the development questions; benchmarks/retrieval.py reports both sets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from coach.guide.chunk import sentences
+from coach.guide.embed import Vectors
+from coach.guide.index import BRIDGE, OWN, Index, Neighbour
+from coach.guide.phrases import NONE
+from coach.types import Passage
+
+__all__ = ["Retriever"]
+
+NEAREST_QUESTIONS = 5
+W_WORDS, W_TEXT = 0.5, 0.3  # beside 1 for people's messages
+W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
+SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
+FOREIGN = -0.04  # a question is foreign if messages about other things are nearer than this (cosine, difference)
+OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
+FAR = 0.25  # below this similarity nothing is near at all
+EXCERPT_SENTENCES = 2  # of a passage, beside the section's take-away
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Vectors of entries, each of which leads to a section."""
+
+    vectors: Vectors  # (entries, dimensions)
+    sections: npt.NDArray[np.str_]  # (entries,)
+
+    @classmethod
+    def of(cls, by_section: dict[str, Vectors]) -> _Group:
+        names = np.repeat(list(by_section), [len(rows) for rows in by_section.values()])
+        return cls(np.concatenate(list(by_section.values())), names)
+
+    def means(self, vector: Vectors, sections: Sequence[str], top: int) -> Scores:
+        """For each section the mean similarity of its `top` entries nearest to a vector."""
+        similarity = self.vectors @ vector
+        return np.array([np.sort(similarity[self.sections == s])[-top:].mean() for s in sections])
+
+    def compare(self, vector: Vectors, section: str, top: int) -> tuple[float, float]:
+        """The mean similarity of the `top` nearest entries of one section, and of all the others."""
+        similarity = self.vectors @ vector
+        inside = self.sections == section
+        return tuple(float(np.sort(similarity[where])[-top:].mean()) for where in (inside, ~inside))  # type: ignore[return-value]
+
+
+class Retriever:
+    """Searches a built index. Safe to share between threads.
+
+    Args:
+        index: Complete and current.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        with index.catalogue() as db:
+            self._bridge = _section_ids(db, BRIDGE)
+            self._own = _section_ids(db, OWN)
+            self._kin = np.zeros((len(self._own), len(self._bridge)))
+            rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
+            for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
+                if section in rows and bridge in columns:
+                    self._kin[rows[section], columns[bridge]] = similarity
+        self._kin = _standard(self._kin.T).T if len(self._own) > 1 else self._kin
+        # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
+        self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "message"]))
+        self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
+
+    def search(self, question: str, k: int = 4) -> list[Passage]:
+        """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it."""
+        vector = self._index.embedder.encode([question])[0]
+        own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
+        if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
+            return []
+        with self._index.catalogue() as db:
+            likelihood = self._rank_bridge(db, question, vector)
+            ranked: list[list[tuple[str, float]]] = []
+            if self._index.bridge_listed:
+                ranked.append(_best(self._bridge, likelihood))
+            if self._own:
+                ranked.append(_best(self._own, self._rank_own(vector, likelihood, own_texts)))
+            chosen = [pair for rank in zip(*(r[:k] + [("", 0.0)] * k for r in ranked), strict=False) for pair in rank]
+            chosen = [pair for pair in chosen if pair[0]][:k]
+            return self._passages(db, vector, chosen)
+
+    def _foreign(self, vector: Vectors) -> bool:
+        """Whether a question is rather about something that no guide of this kind covers."""
+        other, about = self._messages.compare(vector, NONE, 3)
+        return about < FAR or other - about > FOREIGN
+
+    def _rank_bridge(self, db: sqlite3.Connection, question: str, vector: Vectors) -> Scores:
+        asked = self._messages.means(vector, self._bridge, NEAREST_QUESTIONS)
+        texts = self._texts.means(vector, self._bridge, 1)
+        words = np.zeros(len(self._bridge))
+        places = {key: i for i, key in enumerate(self._bridge)}
+        for section, score in _shared_words(db, question):
+            if section in places:
+                words[places[section]] = score
+        total = _standard(asked) + W_WORDS * _standard(words) + W_TEXT * _standard(texts)
+        return _softmax(total / SHARPNESS)
+
+    def _rank_own(self, vector: Vectors, likelihood: Scores, texts: Sequence[Neighbour]) -> Scores:
+        near = self._index.nearest(vector, 200, kind="sentence", origin=OWN)
+        direct = _standard(_per_section(self._own, near)) + _standard(_per_section(self._own, texts))
+        total = _standard(self._kin @ likelihood) + W_DIRECT * direct / 2
+        return _softmax(total / SHARPNESS)
+
+    def _passages(self, db: sqlite3.Connection, vector: Vectors, chosen: Sequence[tuple[str, float]]) -> list[Passage]:
+        """The best chunk of each section."""
+        sections = [section for section, _ in chosen]
+        texts = self._index.vectors(sections=sections, kinds=["text"], by="chunk")
+        lines = self._index.vectors(sections=sections, kinds=["sentence"], by="chunk")
+        passages = []
+        for number, (section, score) in enumerate(chosen, start=1):
+            mine = [chunk for chunk in texts if chunk.rsplit(".", 1)[0] == section]
+            chunk = max(mine, key=lambda name: float((texts[name] @ vector).max()))
+            passage = replace(_passage(db, chunk), number=number, score=round(score, 4))
+            passages.append(replace(passage, excerpt=_excerpt(passage, lines[chunk] @ vector)))
+        return passages
+
+
+def _excerpt(passage: Passage, nearness: Vectors) -> str:
+    """The take-away and the passage's sentences that are nearest to the question, in their order."""
+    parts = list(dict.fromkeys(sentences(passage.text)))  # the index keeps equal sentences once
+    if len(parts) > EXCERPT_SENTENCES:
+        parts = [parts[i] for i in sorted(np.argsort(-nearness[: len(parts)])[:EXCERPT_SENTENCES])]
+    return " ".join([passage.takeaway, *parts]).strip()
+
+
+def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:
+    query = "SELECT sections.id FROM sections JOIN sources USING (source) WHERE origin = ? ORDER BY sections.rowid"
+    return [row[0] for row in db.execute(query, (origin,))]
+
+
+def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
+    row = db.execute(
+        'SELECT chunks.id, title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask'
+        " FROM chunks JOIN sections ON sections.id = chunks.section WHERE chunks.id = ?",
+        (chunk,),
+    ).fetchone()
+    return Passage(
+        id=row[0],
+        number=0,
+        title=row[1],
+        chapter=row[2],
+        text=row[3],
+        source=row[4],
+        score=0.0,
+        start=row[5],
+        end=row[6],
+        page=row[7],
+        takeaway=row[8],
+        say=tuple(json.loads(row[9])),
+        avoid=tuple(json.loads(row[10])),
+        ask=row[11],
+    )
+
+
+def _per_section(sections: Sequence[str], found: Iterable[Neighbour]) -> Scores:
+    """Each section's nearest entry; a section that was not found counts as the farthest that was."""
+    nearest: dict[str, float] = {}
+    farthest = 1.0
+    for neighbour in found:
+        nearest.setdefault(neighbour.section, neighbour.similarity)
+        farthest = min(farthest, neighbour.similarity)
+    return np.array([nearest.get(section, farthest) for section in sections])
+
+
+def _shared_words(db: sqlite3.Connection, question: str) -> Iterable[tuple[str, float]]:
+    words = set(re.findall(r"[^\W_]{2,}", question.lower()))
+    if not words:
+        return ()
+    match = " OR ".join(f'"{word}"' for word in sorted(words))
+    query = "SELECT section, -bm25(words, 0, 0, 2.0, 1.0, 1.0) FROM words WHERE words MATCH ?"
+    return db.execute(query, (match,)).fetchall()
+
+
+def _best(sections: Sequence[str], likelihood: Scores) -> list[tuple[str, float]]:
+    return [(sections[i], float(likelihood[i])) for i in np.argsort(-likelihood, kind="stable")]
+
+
+def _standard(scores: Scores) -> Scores:
+    """Scores with mean 0 and deviation 1 along the last axis."""
+    deviation = scores.std(axis=-1, keepdims=True)
+    result: Scores = (scores - scores.mean(axis=-1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    return result
+
+
+def _softmax(scores: Scores) -> Scores:
+    raised = np.exp(scores - scores.max())
+    result: Scores = raised / raised.sum()
+    return result
