@@ -141,7 +141,10 @@ def main() -> None:
                 result = measure(find, questions)
                 if not i:
                     print(f"{'':24}" + "".join(f"{column:>12}" for column in result))
-                print(f"{method:24}" + "".join(f"{v:12.2f}" if v != int(v) or v <= 1 else f"{v:12.0f}" for v in result.values()))
+                print(
+                    f"{method:24}"
+                    + "".join(f"{v:12.2f}" if v != int(v) or v <= 1 else f"{v:12.0f}" for v in result.values())
+                )
             if options.misses and options.set == "dev":
                 for question in questions:
                     found = methods["coach"](question.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -94,12 +95,13 @@ class Coach:
             self._retriever = None
             return self.index.build(report)
 
-    def search(self, question: str, k: int = 4) -> list[Passage]:
+    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
         """The passages that answer a question best.
 
         Args:
             question: In a person's own words.
             k: How many at most, 1 to 4.
+            focus: Rather several passages of the best section than unlikely sections.
 
         Returns:
             The best first, numbered from 1; none if the guide does not cover the question.
@@ -108,7 +110,7 @@ class Coach:
             InputError: The question is empty, far too long, or not in English.
             GuideError: The guide cannot be read or indexed.
         """
-        return self._opened().search(clean(question), k)
+        return self._opened().search(clean(question), k, focus=focus)
 
     def _opened(self) -> Retriever:
         with self._index_lock:
@@ -181,10 +183,8 @@ class Coach:
         """
 
         def load_model() -> None:
-            try:
+            with contextlib.suppress(ModelError):  # noted in model_error; the guide answers alone
                 self.engine()
-            except ModelError:
-                pass  # noted in model_error; the guide answers alone
 
         loading = threading.Thread(target=load_model, name="coach-model", daemon=True)
         loading.start()
@@ -232,5 +232,7 @@ def choose_model(settings: Settings) -> Path | None:
         return path.resolve()
     model = catalog.by_name(wanted)
     if not download.installed(model, settings.models_dir):
-        raise ModelError(f"The model {model.name} is not here yet.", hint=f"Fetch it with `coach models pull {model.name}`.")
+        raise ModelError(
+            f"The model {model.name} is not here yet.", hint=f"Fetch it with `coach models pull {model.name}`."
+        )
     return settings.models_dir / model.files[0].path

@@ -96,7 +96,9 @@ def load(**flags: Any) -> Settings:
             hint=f"Look at {settings_file()}, at COACH_{name.upper()} in the environment, and at the flags.",
         ) from error
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{settings_file()} cannot be read: {error}.", hint="Correct or remove the file.") from error
+        raise SettingsError(
+            f"{settings_file()} cannot be read: {error}.", hint="Correct or remove the file."
+        ) from error
 
 
 def remember(name: str, value: str) -> Path:

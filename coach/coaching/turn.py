@@ -31,7 +31,7 @@ PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 class Search(Protocol):
     """Finds passages of the guide."""
 
-    def search(self, question: str, k: int) -> list[Passage]:
+    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
         """At most `k` passages, the best first; none if the guide does not cover the question."""
         ...
 
@@ -129,15 +129,17 @@ class Turns:
         )
 
     def _find(self, text: str, history: Conversation) -> list[Passage]:
-        found = self._search.search(text, self._passages)
+        found = self._search.search(text, self._passages, focus=True)
         if not found and history.turns:
             # "and if she says no?" means something only after what was said before it.
-            found = self._search.search(f"{history.turns[-1].message}\n{text}", self._passages)
+            found = self._search.search(f"{history.turns[-1].message}\n{text}", self._passages, focus=True)
         return found
 
     def _fixed(self, text: str, history: Conversation, retrieved: float) -> Iterator[Event]:
         greeting = len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings")
-        answer = self._prompts.render("hello") if greeting else self._prompts.render("not_covered", first=not history.turns)
+        answer = (
+            self._prompts.render("hello") if greeting else self._prompts.render("not_covered", first=not history.turns)
+        )
         yield Token(answer)
         turn = Turn(text, "", answer)
         timings = Timings(retrieved, 0.0, retrieved)

@@ -58,9 +58,7 @@ class SentenceTransformerEmbedder:
 
     def _load(self) -> Any:
         if not (self._folder / "model.safetensors").is_file():
-            raise ModelError(
-                f"The search model is missing from {self._folder}.", hint="Fetch it with `coach setup`."
-            )
+            raise ModelError(f"The search model is missing from {self._folder}.", hint="Fetch it with `coach setup`.")
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         try:

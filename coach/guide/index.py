@@ -135,7 +135,9 @@ class Index:
     def _build(self, rebuilt: str, report: Callable[[int, int], None]) -> Report:
         with self.catalogue(create=True) as db:
             skipped = self._read_sources(db)
-            wanted = {row[0]: row for row in db.execute("SELECT id, section, chunk, origin, kind, text, rowid FROM entries")}
+            wanted = {
+                row[0]: row for row in db.execute("SELECT id, section, chunk, origin, kind, text, rowid FROM entries")
+            }
             collection = self._collection()
             present = set(collection.get(include=[])["ids"])
             gone = sorted(present - wanted.keys())

@@ -213,7 +213,7 @@ def _looks_like_title(piece: str, following: str) -> bool:
         and len(line) <= 90
         and len(line.split()) <= 14
         and line[:1].isupper()
-        and line[-1] not in ".!,;:…”\""
+        and line[-1] not in '.!,;:…”"'
         and not _BULLET.match(piece)
         and len(following) > 0
     )
@@ -260,7 +260,7 @@ def _pdf(path: Path) -> _Text:
             blocks.append(Block("heading", text, start, place, level=1 if size > body * 1.6 else 2, page=number))
         elif _BULLET.match(line):
             blocks.append(Block("item", _BULLET.sub("", text), start, place, page=number))
-        elif last is None or last.kind == "heading" or last.text[-1] in ".!?:”\"" and len(last.text) > 400:
+        elif last is None or last.kind == "heading" or (last.text[-1] in '.!?:”"' and len(last.text) > 400):
             blocks.append(Block("text", text, start, place, page=number))
         else:  # a PDF keeps lines, not paragraphs: go on with the one above
             joined = last.text[:-1] + text if last.text.endswith("-") else f"{last.text} {text}"

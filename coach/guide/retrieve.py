@@ -36,6 +36,8 @@ SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sh
 FOREIGN = -0.04  # a question is foreign if messages about other things are nearer than this (cosine, difference)
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
+LIKELY = 0.03  # below it, one section in ten answered the question
+PASSAGES_A_SECTION = 2
 EXCERPT_SENTENCES = 2  # of a passage, beside the section's take-away
 
 Scores = npt.NDArray[np.float64]
@@ -87,8 +89,12 @@ class Retriever:
         self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "message"]))
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
 
-    def search(self, question: str, k: int = 4) -> list[Passage]:
-        """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it."""
+    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
+        """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it.
+
+        Each comes from another section. With `focus`, unlikely sections make room for further passages of
+        the best one: better to answer from, while a list is better to look through.
+        """
         vector = self._index.embedder.encode([question])[0]
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
@@ -102,6 +108,9 @@ class Retriever:
                 ranked.append(_best(self._own, self._rank_own(vector, likelihood, own_texts)))
             chosen = [pair for rank in zip(*(r[:k] + [("", 0.0)] * k for r in ranked), strict=False) for pair in rank]
             chosen = [pair for pair in chosen if pair[0]][:k]
+            if focus:
+                chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
+                chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
             return self._passages(db, vector, chosen)
 
     def _foreign(self, vector: Vectors) -> bool:
@@ -127,25 +136,31 @@ class Retriever:
         return _softmax(total / SHARPNESS)
 
     def _passages(self, db: sqlite3.Connection, vector: Vectors, chosen: Sequence[tuple[str, float]]) -> list[Passage]:
-        """The best chunk of each section."""
-        sections = [section for section, _ in chosen]
+        """The best chunk of each section; the next best where a section is chosen again."""
+        sections = list(dict.fromkeys(section for section, _ in chosen))
         texts = self._index.vectors(sections=sections, kinds=["text"], by="chunk")
         lines = self._index.vectors(sections=sections, kinds=["sentence"], by="chunk")
-        passages = []
-        for number, (section, score) in enumerate(chosen, start=1):
-            mine = [chunk for chunk in texts if chunk.rsplit(".", 1)[0] == section]
-            chunk = max(mine, key=lambda name: float((texts[name] @ vector).max()))
-            passage = replace(_passage(db, chunk), number=number, score=round(score, 4))
-            passages.append(replace(passage, excerpt=_excerpt(passage, lines[chunk] @ vector)))
+        order = sorted(texts, key=lambda chunk: -float((texts[chunk] @ vector).max()))
+        passages: list[Passage] = []
+        for section, score in chosen:
+            chunk = next((c for c in order if c.rsplit(".", 1)[0] == section), "")
+            if chunk:
+                order.remove(chunk)
+                passage = replace(_passage(db, chunk), number=len(passages) + 1, score=round(score, 4))
+                again = any(p.section == section for p in passages)
+                passages.append(replace(passage, excerpt=_excerpt(passage, lines[chunk] @ vector, again=again)))
         return passages
 
 
-def _excerpt(passage: Passage, nearness: Vectors) -> str:
-    """The take-away and the passage's sentences that are nearest to the question, in their order."""
+def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
+    """The take-away, and those of the passage's sentences that are nearest to the question, in their order.
+
+    Sentences in quotation marks are left out: in a guide they are often what one should not say.
+    """
     parts = list(dict.fromkeys(sentences(passage.text)))  # the index keeps equal sentences once
-    if len(parts) > EXCERPT_SENTENCES:
-        parts = [parts[i] for i in sorted(np.argsort(-nearness[: len(parts)])[:EXCERPT_SENTENCES])]
-    return " ".join([passage.takeaway, *parts]).strip()
+    usable = [i for i, part in enumerate(parts[: len(nearness)]) if part[0] not in '"“']
+    best = sorted(sorted(usable, key=lambda i: -float(nearness[i]))[: EXCERPT_SENTENCES + again])
+    return " ".join(["" if again else passage.takeaway, *(parts[i] for i in best)]).strip()
 
 
 def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:

@@ -98,7 +98,9 @@ EMBEDDER = Model(
         _minilm("model.safetensors", 90868376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
         _minilm("modules.json", 349, "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"),
         _minilm("config.json", 612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
-        _minilm("config_sentence_transformers.json", 116, "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"),
+        _minilm(
+            "config_sentence_transformers.json", 116, "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3"
+        ),
         _minilm("sentence_bert_config.json", 53, "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"),
         _minilm("special_tokens_map.json", 112, "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"),
         _minilm("tokenizer.json", 466247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
@@ -197,7 +199,9 @@ def by_name(name: str) -> Model:
         if model.name == name.lower():
             return model
     names = ", ".join(model.name for model in chat_models())
-    raise ModelError(f"There is no model called {name!r}.", hint=f"Choose one of {names}, or give the path of a GGUF file.")
+    raise ModelError(
+        f"There is no model called {name!r}.", hint=f"Choose one of {names}, or give the path of a GGUF file."
+    )
 
 
 def chat_models() -> tuple[Model, ...]:

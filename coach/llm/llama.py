@@ -77,7 +77,9 @@ class LlamaEngine:
         parameters.n_gpu_layers = 0
         self._model = c.llama_model_load_from_file(os.fsencode(self._path), parameters)
         if not self._model:
-            raise ModelError(f"{self._path.name} is damaged or of a kind that llama.cpp does not know.", hint=_OTHER_MODEL)
+            raise ModelError(
+                f"{self._path.name} is damaged or of a kind that llama.cpp does not know.", hint=_OTHER_MODEL
+            )
         self._vocab = c.llama_model_get_vocab(self._model)
         self._template = self._chat_template()
         self.context = context or self._fitting_context()
@@ -173,7 +175,9 @@ class LlamaEngine:
         answers = {m.content for m in messages if m.role == "assistant"}
         segments = template.render(self._template, messages, bos=self._special("bos"), eos=self._special("eos"))
         tokens: list[int] = []
-        if self._c.llama_vocab_get_add_bos(self._vocab) and not segments[0].text.startswith(self._special("bos") or "\0"):
+        if self._c.llama_vocab_get_add_bos(self._vocab) and not segments[0].text.startswith(
+            self._special("bos") or "\0"
+        ):
             tokens.append(self._c.llama_vocab_bos(self._vocab))
         for segment in segments:
             known = self._written.get(segment.text) if segment.text in answers and not segment.markup else None
@@ -231,7 +235,9 @@ class LlamaEngine:
             if result != 0:
                 c.llama_memory_clear(self._memory, True)
                 self._cached = []
-                raise ModelError(f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation.")
+                raise ModelError(
+                    f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation."
+                )
         return len(tokens) - keep, True
 
     def _sampler(self) -> Any:

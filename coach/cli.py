@@ -1,0 +1,373 @@
+"""The command line. The only module besides `ui` that shows anything; errors are one sentence and a hint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from coach.errors import CoachError, InputError
+from coach.types import Conversation, Done, Passage, Sources, Token
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="A coach for honest amends. Everything stays on this machine. Without a command it opens the page.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(help="Chat models: which there are, fetch one, choose one, remove one.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Model = Annotated[str | None, typer.Option("--model", "-m", help="A model's name, the path of a GGUF file, or none.")]
+Guide = Annotated[Path | None, typer.Option("--guide", help="Another guide in place of the built-in one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Option("-k", min=1, max=4, help="How many passages at most.")]
+
+
+def main() -> None:
+    """Run the command line and turn errors into one sentence, a hint, and exit code 1."""
+    try:
+        app()
+    except CoachError as error:
+        err.print(f"[bold]{escape(error.message)}[/bold]\n{escape(error.hint)}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(130)
+
+
+def _open(model: str | None = None, guide: Path | None = None) -> Any:
+    from coach.app import Coach
+
+    if guide is not None and not guide.exists():
+        raise InputError(f"There is no file or folder {guide}.", hint="Check the path and try again.")
+    return Coach.open(corpus=guide, model=model or "auto")
+
+
+@contextmanager
+def _bar(what: str, *, size: bool) -> Iterator[Any]:
+    """A progress bar on the terminal: bytes with speed and time left, or a count."""
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn()]
+    columns += [DownloadColumn(), TransferSpeedColumn()] if size else [TextColumn("{task.completed}/{task.total}")]
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=False) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _index(coach: Any) -> Any:
+    from coach.guide.index import Report
+
+    with _bar("Indexing the guide", size=False) as show:
+        report: Report = coach.build_index(show)
+    for problem in report.skipped:
+        err.print(f"Left out: {escape(problem)}")
+    return report
+
+
+def _dump(value: Any) -> None:
+    def plain(item: Any) -> Any:
+        return dataclasses.asdict(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else str(item)
+
+    print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+
+def _place(passage: Passage) -> str:
+    page = f", page {passage.page}" if passage.page else ""
+    chapter = "" if passage.chapter == passage.title else f"{passage.chapter} > "
+    return f"[{passage.number}] {chapter}{passage.title} ({passage.source}{page})"
+
+
+@app.callback(invoke_without_command=True)
+def page(
+    context: typer.Context,
+    model: Model = None,
+    guide: Guide = None,
+    port: Annotated[
+        int | None, typer.Option(help="Where to serve the page; the next free port if it is taken.")
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser tab.")] = True,
+) -> None:
+    """Open the page in the browser."""
+    if context.invoked_subcommand is not None:
+        return
+    from coach.ui.server import serve
+
+    coach = _open(model, guide)
+    serve(coach, port or coach.settings.port, open_browser=open_browser, say=err.print)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    model: Model = None,
+    guide: Guide = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask one question and print the answer with its sources."""
+    coach = _open(model, guide)
+    _answer(coach, sys.stdin.read() if question == "-" else question, None, as_json)
+
+
+@app.command()
+def chat(model: Model = None, guide: Guide = None) -> None:
+    """Talk with the coach in the terminal. An empty line or Ctrl-D ends it; nothing is kept."""
+    coach = _open(model, guide)
+    conversation: Conversation | None = None
+    err.print(coach.prompts.render("hello"))
+    while True:
+        try:
+            message = input("\n> ")
+        except EOFError:
+            return
+        if not message.strip():
+            return
+        try:
+            conversation = _answer(coach, message, conversation, as_json=False)
+        except InputError as error:
+            err.print(f"{escape(error.message)} {escape(error.hint)}")
+
+
+def _answer(coach: Any, message: str, conversation: Conversation | None, as_json: bool) -> Conversation:
+    stop = threading.Event()
+    reply = None
+    try:
+        for event in coach.reply(message, conversation, stop):
+            if isinstance(event, Token) and not as_json:
+                print(event.text, end="", flush=True)
+            elif isinstance(event, Sources) and not as_json and err.is_terminal:
+                err.print("[dim]The guide has something on this. Writing ...[/dim]")
+            elif isinstance(event, Done):
+                reply = event.reply
+    except KeyboardInterrupt:
+        stop.set()
+        raise
+    assert reply is not None
+    if as_json:
+        shown = dataclasses.asdict(reply)
+        del shown["conversation"]
+        _dump(shown)
+        return reply.conversation
+    print()
+    if reply.passages:
+        print()
+        for passage in reply.passages:
+            print(_place(passage))
+    how = {"model": f"Written by {coach.model_name}, checked against the guide", "guide": "Put together from the guide"}
+    if reply.made_by in how:
+        note = f" ({reply.note})" if reply.note else ""
+        err.print(f"[dim]{escape(how[reply.made_by] + note)}, {reply.timings.total:.1f} s.[/dim]")
+    return reply.conversation
+
+
+@app.command()
+def search(query: str, k: Number = 4, guide: Guide = None, as_json: AsJson = False) -> None:
+    """Find the passages of the guide that answer a question."""
+    passages = _open("none", guide).search(query, k)
+    if as_json:
+        _dump(passages)
+        return
+    if not passages:
+        print("The guide does not cover that.")
+    for passage in passages:
+        print(f"{_place(passage)}\n{passage.text}\n")
+
+
+@app.command()
+def index(
+    path: Annotated[Path | None, typer.Argument(help="A file or folder to add to the guide.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the search index up to date; with PATH, take those files into the guide first."""
+    import shutil
+
+    from coach.guide.read import find, read
+
+    coach = _open("none")
+    if path is not None:
+        found = find(path)
+        if not found:
+            raise InputError(f"There is no guide file in {path}.", hint="Use Markdown, text, PDF or DOCX files.")
+        target = coach.settings.guides
+        for file in found:
+            read(file)  # refuse what cannot be read before anything is copied
+            place = target / file.relative_to(path if path.is_dir() else path.parent)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
+        err.print(f"{len(found)} file(s) copied to {target}. Remove them there to take them out again.")
+    report = _index(coach)
+    if as_json:
+        _dump(report)
+        return
+    if report.rebuilt:
+        print(f"The old index was replaced: {report.rebuilt}.")
+    print(
+        f"{report.sources} files, {report.sections} sections, {report.passages} passages;"
+        f" {report.embedded} texts embedded, {report.removed} removed."
+    )
+
+
+@app.command()
+def setup(
+    model: Model = None,
+    prepare: Annotated[bool, typer.Option("--index/--no-index", help="Build the search index, too.")] = True,
+) -> None:
+    """Fetch the models and build the index. What is there already is left as it is."""
+    import psutil
+
+    from coach import settings as configuration
+    from coach.errors import DownloadError
+    from coach.llm import catalog, download
+    from coach.setup import fetch_best
+
+    settings = configuration.load()
+    with _download() as show:
+        download.fetch(catalog.EMBEDDER, settings.models_dir, show)
+    if model not in (None, "none") and not str(model).lower().endswith(".gguf"):
+        chosen = catalog.by_name(str(model))
+        with _download() as show:
+            download.fetch(chosen, settings.models_dir, show)
+        configuration.remember("model", chosen.name)
+    elif model is not None:
+        configuration.remember("model", model if model == "none" else str(Path(model).expanduser().resolve()))
+    else:
+        try:
+            with _download() as show:
+                fetch_best(settings, psutil.virtual_memory().total, err.print, show)
+        except DownloadError as error:
+            err.print(
+                f"{escape(error.message)} {escape(error.hint)}\nUntil then the coach answers from the guide alone."
+            )
+    if prepare:
+        _index(_open("none"))
+    err.print("Ready. `coach` opens the page.")
+
+
+@contextmanager
+def _download() -> Iterator[Any]:
+    from coach.llm.download import Progress as Step
+
+    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=err) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(step: Step) -> None:
+            name = f"{step.file} from {step.source}"
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=step.total)
+            progress.update(tasks[name], completed=step.done)
+
+        yield show
+
+
+@models_app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """The models that the coach knows, and which are here."""
+    from coach import settings as configuration
+    from coach.app import choose_model
+    from coach.llm import catalog, download
+
+    settings = configuration.load()
+    try:
+        used = choose_model(settings)
+    except CoachError:
+        used = None
+    rows = [
+        {
+            "name": m.name,
+            "here": download.installed(m, settings.models_dir),
+            "used": used is not None and used.name == Path(m.files[0].path).name,
+            "megabytes": round(m.size / 1e6),
+            "memory_gb": m.memory // 1024**3,
+            "licence": m.licence,
+            "about": m.about,
+        }
+        for m in catalog.CATALOG
+    ]
+    if as_json:
+        _dump(rows)
+        return
+    for row in rows:
+        mark = (
+            "*"
+            if row["used"] or (row["name"] == catalog.EMBEDDER.name and row["here"])
+            else "+"
+            if row["here"]
+            else " "
+        )
+        print(
+            f"{mark} {row['name']:20} {row['megabytes']:>6} MB  {row['memory_gb']} GB  {row['licence']}  {row['about']}"
+        )
+    print("\n* in use, + here")
+
+
+@models_app.command("pull")
+def pull_model(name: str) -> None:
+    """Fetch a model."""
+    from coach import settings as configuration
+    from coach.llm import catalog, download
+
+    with _download() as show:
+        download.fetch(catalog.by_name(name), configuration.load().models_dir, show)
+    print(f"{name} is here.")
+
+
+@models_app.command("use")
+def use_model(name: Annotated[str, typer.Argument(help="A name, the path of a GGUF file, auto, or none.")]) -> None:
+    """Choose the chat model."""
+    from coach import settings as configuration
+    from coach.app import choose_model
+
+    value = str(Path(name).expanduser().resolve()) if Path(name).expanduser().is_file() else name
+    choose_model(configuration.load(model=value))
+    print(f"model = {value!r} written to {configuration.remember('model', value)}")
+
+
+@models_app.command("remove")
+def remove_model(name: str) -> None:
+    """Delete a model's files."""
+    from coach import settings as configuration
+    from coach.llm import catalog
+
+    settings = configuration.load()
+    model = catalog.by_name(name)
+    there = [path for file in model.files if (path := settings.models_dir / file.path).exists()]
+    for path in there:
+        path.unlink()
+    print(f"{name} removed." if there else f"{name} was not here.")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is there, what is missing, and what to do about it. Exit code 1 if something is missing."""
+    from coach.doctor import examine
+
+    checks = examine()
+    if as_json:
+        _dump(checks)
+    else:
+        for check in checks:
+            mark = "[green]ok[/green]  " if check.good else "[red]miss[/red]"
+            out.print(f"{mark} {check.name:16} {escape(check.found)}")
+            if not check.good:
+                out.print(f"     {escape(check.remedy)}")
+    if not all(check.good for check in checks):
+        raise typer.Exit(1)
+
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before anything imports Gradio

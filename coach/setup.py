@@ -1,0 +1,51 @@
+"""First-time setup: which model fits this machine and network, and everything fetched that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coach.errors import DownloadError
+from coach.llm import catalog, download
+from coach.llm.catalog import Model
+from coach.settings import Settings
+
+__all__ = ["candidates", "fetch_best"]
+
+
+def candidates(memory: int) -> list[Model]:
+    """The chat models for a machine with `memory` bytes, the best first, the starter always last."""
+    fitting = [m for m in catalog.chat_models() if m.memory <= memory * 1.05 and m is not catalog.STARTER]
+    return [*fitting, catalog.STARTER]
+
+
+def fetch_best(
+    settings: Settings,
+    memory: int,
+    say: Callable[[str], None],
+    report: Callable[[download.Progress], None],
+) -> Model:
+    """Fetch the best chat model that the machine can run and the network can deliver.
+
+    Args:
+        settings: Where models lie.
+        memory: Of the machine, in bytes.
+        say: Called with one line for each decision.
+        report: Called with the progress of a download.
+
+    Raises:
+        DownloadError: Not even the starter could be fetched; the coach then answers from the guide alone.
+    """
+    choice = candidates(memory)
+    for model in choice:
+        if download.installed(model, settings.models_dir):
+            say(f"Model: {model.name} is here already ({model.about}).")
+            return model
+        say(f"Model: {model.name}, {model.size / 1e6:,.0f} MB, for {memory / 1024**3:.0f} GB of memory: {model.about}.")
+        try:
+            download.fetch(model, settings.models_dir, report)
+            return model
+        except DownloadError as error:
+            if model is choice[-1] or "disk is full" in error.message:
+                raise
+            say(f"{model.name} cannot be had from here: {error.message} Trying the next one.")
+    raise AssertionError("candidates() always ends with the starter")

@@ -1,0 +1,197 @@
+"""The page: one chat over a `Coach`. What a tab holds is its own and ends with it."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from coach.app import Coach
+from coach.errors import CoachError
+from coach.types import Conversation, Done, Sources, Token
+from coach.ui import render
+
+__all__ = ["CSS", "HEAD", "Page", "theme"]
+
+CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+HEAD = f"<script>{(Path(__file__).parent / 'page.js').read_text(encoding='utf-8')}</script>"
+
+History = list[dict[str, Any]]
+
+
+def theme() -> gr.themes.Base:
+    """System fonts and calm colours; the rest is in page.css."""
+    return gr.themes.Base(
+        primary_hue="teal",
+        neutral_hue="stone",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+
+
+class Page:
+    """Builds the Gradio page and keeps what runs behind it.
+
+    Args:
+        coach: Answers. It is warmed in the background; the page says how far that is.
+    """
+
+    def __init__(self, coach: Coach) -> None:
+        self._coach = coach
+        self._words: dict[str, Any] = coach.prompts.data("page")
+        self._stops: dict[str, threading.Event] = {}  # by tab; set to end the answer that runs in it
+        self._warm = False
+        self._failure = ""
+
+    def warm(self) -> None:
+        """Load the guide and the model; runs in a thread of its own."""
+        try:
+            self._coach.warm()
+            self._warm = True
+        except CoachError as error:
+            self._failure = f"{self._words['not_ready']}: {error.message} {error.hint}"
+
+    def build(self) -> gr.Blocks:
+        """The page itself."""
+        words = self._words
+        with gr.Blocks(title=words["title"], analytics_enabled=False, fill_height=True) as blocks:
+            gr.Markdown(f"# {words['title']}\n{words['tagline']}", elem_id="head")
+            status = gr.Markdown(self.status(), elem_id="status")
+            chatbot = gr.Chatbot(
+                label=words["title"],
+                show_label=False,
+                buttons=["copy"],
+                editable="user",
+                elem_id="chat",
+                height="60vh",
+                latex_delimiters=[],
+                line_breaks=False,
+                layout="bubble",
+                placeholder=words["placeholder"],
+                examples=[{"text": question} for question in words["first_questions"]],
+            )
+            box = gr.Textbox(
+                label=words["label"],
+                placeholder=words["placeholder"],
+                lines=2,
+                max_lines=8,
+                submit_btn=words["send"],
+                stop_btn=False,
+                elem_id="message",
+                autofocus=True,
+            )
+            with gr.Row(elem_id="foot"):
+                fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
+                gr.Markdown(f"{words['local']} {words['limit']}", elem_id="limit")
+            state = gr.State(Conversation())
+            timer = gr.Timer(0.7)
+
+            shown = [box, chatbot, state]
+            box.submit(self._send, shown, shown, concurrency_id="answer")
+            chatbot.example_select(self._example, [chatbot, state], shown, concurrency_id="answer")
+            chatbot.retry(self._retry, [chatbot, state], shown, concurrency_id="answer")
+            chatbot.edit(self._edit, [chatbot, state], shown, concurrency_id="answer")
+            box.stop(self._stop, None, None, queue=False)
+            fresh.click(self._fresh, None, shown, queue=False)
+            chatbot.clear(self._fresh, None, shown, queue=False)
+            timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
+        return blocks
+
+    def status(self) -> str:
+        """One line: what is being loaded, or what runs."""
+        words, model = self._words, self._coach.model_name
+        if self._failure:
+            return html.escape(self._failure)
+        if not self._warm:
+            return str(words["warming_guide"])
+        return str(words["ready_model"].format(model=model) if model else words["ready_guide"])
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> tuple[str, Any]:
+        return self.status(), gr.Timer(active=not (self._warm or self._failure))
+
+    def _fresh(self, request: gr.Request) -> tuple[Any, History, Conversation]:
+        self._stop(request)
+        return self._idle(), [], Conversation()
+
+    def _busy(self) -> Any:
+        return gr.Textbox(value="", submit_btn=False, stop_btn=self._words["stop"])
+
+    def _idle(self, text: str = "") -> Any:
+        return gr.Textbox(value=text, submit_btn=self._words["send"], stop_btn=False)
+
+    def _stop(self, request: gr.Request) -> None:
+        stop = self._stops.get(request.session_hash or "")
+        if stop is not None:
+            stop.set()
+
+    def _send(self, text: str, history: History, state: Conversation, request: gr.Request) -> Iterator[Any]:
+        yield from self._answer(text, history, state, request)
+
+    def _example(
+        self, history: History, state: Conversation, chosen: gr.SelectData, request: gr.Request
+    ) -> Iterator[Any]:
+        yield from self._answer(chosen.value["text"], history, state, request)
+
+    def _retry(self, history: History, state: Conversation, retry: gr.RetryData, request: gr.Request) -> Iterator[Any]:
+        yield from self._again(retry.index, None, history, state, request)
+
+    def _edit(self, history: History, state: Conversation, edit: gr.EditData, request: gr.Request) -> Iterator[Any]:
+        index = edit.index[0] if isinstance(edit.index, tuple | list) else edit.index
+        yield from self._again(int(index), html.unescape(str(edit.value)).replace("\\", ""), history, state, request)
+
+    def _again(
+        self, index: Any, text: str | None, history: History, state: Conversation, request: gr.Request
+    ) -> Iterator[Any]:
+        """Go back to a message, its own or edited text, and answer it anew. Messages come in pairs."""
+        turn = min(int(index) // 2, len(state.turns) - 1)
+        if turn < 0:
+            yield gr.skip(), history, state
+            return
+        message = text if text is not None else state.turns[turn].message
+        yield from self._answer(message, history[: 2 * turn], Conversation(state.turns[:turn]), request)
+
+    def _answer(self, text: str, history: History, state: Conversation, request: gr.Request) -> Iterator[Any]:
+        words = self._words
+        tab = request.session_hash or ""
+        stop = self._stops[tab] = threading.Event()
+        before, said, passages = list(history), "", ()
+        try:
+            events = self._coach.reply(text, state, stop)
+            for event in _with_first(events):
+                if event is None:
+                    before += [_message("user", render.person(text.strip()))]
+                    yield self._busy(), [*before, _message("assistant", render.waiting(words["reading"]))], state
+                elif isinstance(event, Sources):
+                    passages = event.passages
+                    yield gr.skip(), [*before, _message("assistant", render.waiting(words["writing"]))], state
+                elif isinstance(event, Token):
+                    said += event.text
+                    yield gr.skip(), [*before, _message("assistant", render.answer(said, passages, words))], state
+                elif isinstance(event, Done):
+                    reply = event.reply
+                    note = words["stopped"] if stop.is_set() else render.how(reply, self._coach.model_name, words)
+                    final = render.answer(reply.text, reply.passages, words, note=note)
+                    yield self._idle(), [*before, _message("assistant", final)], reply.conversation
+        except CoachError as error:
+            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
+            yield self._idle(text), history, state  # nothing is lost: the text goes back into the box
+        finally:
+            stop.set()  # also when the tab was closed while the model wrote
+            if self._stops.get(tab) is stop:
+                del self._stops[tab]
+
+
+def _with_first(events: Iterator[Any]) -> Iterator[Any]:
+    """The events, with a None before them once it is clear that the message can be answered."""
+    yield None
+    yield from events
+
+
+def _message(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}
