@@ -222,8 +222,8 @@ def choose_model(settings: Settings) -> Path | None:
         memory = psutil.virtual_memory().total
         there = [m for m in catalog.chat_models() if download.installed(m, settings.models_dir)]
         fitting = [m for m in there if m.memory <= memory * 1.05]  # "8 GB" machines report a little less
-        chosen = (fitting or there[-1:] or [None])[0]
-        return settings.models_dir / chosen.files[0].path if chosen else None
+        chosen = (fitting or there[-1:])[:1]
+        return settings.models_dir / chosen[0].files[0].path if chosen else None
     if wanted.lower().endswith(".gguf"):
         path = Path(wanted).expanduser()
         path = path if path.is_file() else settings.models_dir / wanted

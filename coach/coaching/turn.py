@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from coach.coaching.compose import compose
 from coach.coaching.ground import Grounding
@@ -26,6 +26,7 @@ __all__ = ["Search", "Turns"]
 
 ENOUGH = 2  # sentences of the model that must stand for its answer to be used
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
+LEAVING = 4  # turns that leave the prompt together when the context window is full
 
 
 class Search(Protocol):
@@ -90,12 +91,17 @@ class Turns:
             engine = self._engine()
             if engine is not None:
                 checked = Grounding(passages, self._embedder)
-                for piece in self._sentences(engine, self._fit(engine, history, prompt), stop):
+                enough = threading.Event()
+                fallen = 0
+                for piece in self._sentences(engine, self._fit(engine, history, prompt), stop, enough):
                     if isinstance(piece, Usage):
                         usage = piece
                         break
                     good = checked.check(piece)
-                    if good:
+                    fallen = 0 if good else fallen + 1
+                    if fallen >= PATIENCE:
+                        enough.set()
+                    if good and not enough.is_set():
                         shown.append(good)
                         first = first or time.perf_counter() - started
                         if len(shown) == ENOUGH:
@@ -143,25 +149,26 @@ class Turns:
         yield Token(answer)
         turn = Turn(text, "", answer)
         timings = Timings(retrieved, 0.0, retrieved)
-        action = "coach" if greeting else "off_topic"
+        action: Literal["coach", "off_topic"] = "coach" if greeting else "off_topic"
         yield Done(Reply(answer, (), action, "fixed", Conversation((*history.turns, turn)), timings))
 
     def _fit(self, engine: Engine, history: Conversation, prompt: str) -> list[Message]:
         """The messages, without as many of the oldest turns as the context window asks for.
 
-        Half of what is there leaves at once, so that the prompt's beginning stays the same for a while.
+        Turns leave several at a time, so that the prompt's beginning stays the same for a while.
         """
-        turns = history.turns
+        start = 0
         while True:
-            messages = self._prompts.messages(Conversation(turns), prompt)
-            if not turns or engine.count(messages) + self._answer_tokens <= engine.context:
+            messages = self._prompts.messages(Conversation(history.turns[start:]), prompt)
+            if start >= len(history.turns) or engine.count(messages) + self._answer_tokens <= engine.context:
                 return messages
-            turns = turns[(len(turns) + 1) // 2 :]
+            start += LEAVING
 
-    def _sentences(self, engine: Engine, messages: list[Message], stop: threading.Event) -> Iterator[str | Usage]:
-        """What the model writes, a finished sentence at a time; ends early if it only repeats itself."""
-        enough = threading.Event()
-        pending, seen, repeated = "", set[str](), 0
+    def _sentences(
+        self, engine: Engine, messages: list[Message], stop: threading.Event, enough: threading.Event
+    ) -> Iterator[str | Usage]:
+        """What the model writes, a finished sentence at a time, until one of the events is set."""
+        pending = ""
         stream = engine.generate(
             messages, max_tokens=self._answer_tokens, cancelled=lambda: stop.is_set() or enough.is_set()
         )
@@ -172,16 +179,11 @@ class Turns:
                 yield piece
                 return
             pending += piece
+            # A sentence is finished when the next one has begun: a citation may still follow the full stop.
             *done, rest = sentences(pending) or [""]
-            # A sentence is finished when the next one has begun; "e.g." and "[1]" may still follow a full stop.
-            for sentence in done:
-                repeated = repeated + 1 if sentence in seen else 0
-                seen.add(sentence)
-                if repeated >= PATIENCE:
-                    enough.set()
-                yield sentence
+            yield from done
             if done:
-                pending = rest
+                pending = rest + pending[len(pending.rstrip()) :]
 
 
 def _numbered(found: Sequence[Passage], history: Conversation) -> tuple[tuple[Passage, ...], list[Passage]]:

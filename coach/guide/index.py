@@ -113,16 +113,18 @@ class Index:
             SearchIndexError: The folder cannot be written to, or the disk is full.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder.parent / f"{self.folder.name}.lock"):
                 reason = self._unusable()
                 if reason:
                     self._discard()
+                self.folder.mkdir(exist_ok=True)
                 try:
-                    with _rust_panics():
+                    with _chroma_errors():
                         return self._build(reason if reason != "new" else "", report)
                 except _BROKEN as error:  # damage that a first look did not show
                     self._discard()
+                    self.folder.mkdir()
                     return self._build(f"it was damaged ({type(error).__name__})", report)
         except CoachError:
             raise
@@ -150,7 +152,7 @@ class Index:
                 collection.upsert(
                     ids=[row[0] for row in rows],
                     embeddings=self.embedder.encode([row[5] for row in rows]),
-                    metadatas=[_metadata(*row[1:5], row[6]) for row in rows],
+                    metadatas=[_metadata(r[1], r[2], r[3], r[4], r[6]) for r in rows],
                 )
                 done += len(rows)
                 report(done, len(missing))
@@ -158,14 +160,16 @@ class Index:
                 self._relate(db)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
             listed = f"source IN (SELECT source FROM sources WHERE origin != '{'' if self.bridge_listed else BRIDGE}')"
-            tables = ("sources", "sections", "chunks")
-            counts = [db.execute(f"SELECT count(*) FROM {table} WHERE {listed}").fetchone()[0] for table in tables]
-            if not counts[2]:
+            files, sections, passages = (
+                int(db.execute(f"SELECT count(*) FROM {table} WHERE {listed}").fetchone()[0])
+                for table in ("sources", "sections", "chunks")
+            )
+            if not passages:
                 raise GuideError(
                     "There is no guide to index" + (f": {skipped[0]}" if skipped else "."),
                     hint="Put Markdown, text, PDF or DOCX files into the guide folder.",
                 )
-        return Report(*counts, embedded=len(missing), removed=len(gone), skipped=tuple(skipped), rebuilt=rebuilt)
+        return Report(files, sections, passages, len(missing), len(gone), tuple(skipped), rebuilt)
 
     def _read_sources(self, db: sqlite3.Connection) -> list[str]:
         """Take changed files into the catalogue and drop those that are gone, in one transaction."""
@@ -258,7 +262,7 @@ class Index:
         """Whether the index is complete, undamaged and made from the files as they are now."""
         if self._unusable():
             return False
-        with self.catalogue() as db, _rust_panics():
+        with self.catalogue() as db, _chroma_errors():
             if db.execute("SELECT 1 FROM meta WHERE key = 'complete'").fetchone() is None:
                 return False
             known = set(db.execute("SELECT source, size, mtime_ns FROM sources"))
@@ -317,7 +321,7 @@ class Index:
         if not (self.folder / "catalogue.sqlite3").exists():
             return "new"
         try:
-            with self.catalogue() as db, _rust_panics():
+            with self.catalogue() as db, _chroma_errors():
                 form = db.execute("SELECT value FROM meta WHERE key = 'form'").fetchone()
                 self._collection().count()
                 self._collection().peek(1)
@@ -344,17 +348,17 @@ class Index:
 
         self._vectors = None
         SharedSystemClient.clear_system_cache()
-        shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
 
 @contextmanager
-def _rust_panics() -> Iterator[None]:
-    """Turn a panic of Chroma's Rust core, which is no Exception, into a RuntimeError."""
+def _chroma_errors() -> Iterator[None]:
+    """Turn Chroma's own errors, and panics of its Rust core, which are no Exceptions, into RuntimeErrors."""
     try:
         yield
     except BaseException as error:
-        if type(error).__name__ == "PanicException":
+        if type(error).__name__ == "PanicException" or type(error).__module__ == "chromadb.errors":
             raise RuntimeError(str(error)) from error
         raise
 

@@ -155,7 +155,7 @@ def _from_hub(hub: Hub, partial: Path, size: int, report: Callable[[str, int], N
             if answer.status_code == 200:
                 have = 0  # the server does not resume: begin again
             with partial.open("ab" if have else "wb") as file:
-                for block in answer.iter_bytes(BLOCK):
+                for block in answer.iter_bytes():
                     file.write(block)
                     have += len(block)
                     if have > size:

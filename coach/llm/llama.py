@@ -267,32 +267,36 @@ class LlamaEngine:
         return self._state_dir / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.state"
 
     def _load(self, file: Path, prefix: list[int]) -> bool:
-        if not file.is_file():
-            return False
+        # llama.cpp aborts the whole process on a damaged state, so the bytes are checked before it sees them.
+        for kept in file.parent.glob(f"{file.stem}-*.state"):
+            if kept.stem.endswith(_sha256(kept)[:16]) and self._restore(kept, prefix):
+                return True
+            kept.unlink(missing_ok=True)
+        return False
+
+    def _restore(self, file: Path, prefix: list[int]) -> bool:
         c = self._c
         buffer = (c.llama_token * len(prefix))()
         count = ctypes.c_size_t(0)
         c.llama_memory_clear(self._memory, True)
-        self._cached = []
         read = c.llama_state_seq_load_file(
             self._context, os.fsencode(file), 0, buffer, len(prefix), ctypes.byref(count)
         )
-        if not read or list(buffer[: count.value]) != prefix:
+        good = bool(read) and list(buffer[: count.value]) == prefix
+        self._cached = list(prefix) if good else []
+        if not good:
             c.llama_memory_clear(self._memory, True)
-            file.unlink(missing_ok=True)
-            return False
-        self._cached = list(prefix)
-        return True
+        return good
 
     def _save(self, file: Path, prefix: list[int]) -> None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             for old in file.parent.glob("*.state"):
-                old.unlink()
+                old.unlink(missing_ok=True)
             new = file.with_suffix(f".{os.getpid()}.new")
             buffer = (self._c.llama_token * len(prefix))(*prefix)
             if self._c.llama_state_seq_save_file(self._context, os.fsencode(new), 0, buffer, len(prefix)):
-                new.replace(file)
+                new.replace(file.with_name(f"{file.stem}-{_sha256(new)[:16]}.state"))
             new.unlink(missing_ok=True)
         except OSError:
             return  # a full or read-only disk costs a few seconds at the next start, nothing else
@@ -320,6 +324,11 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
         if x != y:
             return i
     return min(len(a), len(b))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _physical_cores() -> int:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from coach.app import Coach
 from coach.errors import CoachError
-from coach.types import Conversation, Done, Sources, Token
+from coach.types import Conversation, Done, Passage, Sources, Token
 from coach.ui import render
 
 __all__ = ["CSS", "HEAD", "Page", "theme"]
@@ -160,7 +160,8 @@ class Page:
         words = self._words
         tab = request.session_hash or ""
         stop = self._stops[tab] = threading.Event()
-        before, said, passages = list(history), "", ()
+        before, said = list(history), ""
+        passages: tuple[Passage, ...] = ()
         try:
             events = self._coach.reply(text, state, stop)
             for event in _with_first(events):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from coach.app import Coach
 from coach.errors import SettingsError
+from coach.ui.guard import Guard
 
 __all__ = ["application", "free_socket", "serve"]
 
@@ -47,7 +48,7 @@ def serve(coach: Coach, port: int, *, open_browser: bool, say: Callable[[str], N
         coach.close()
 
 
-def application(coach: Coach) -> object:
+def application(coach: Coach) -> Guard:
     """The guarded ASGI application; the coach begins to warm up in the background."""
     for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_SHARE"):
         os.environ[name] = "False"
@@ -55,7 +56,6 @@ def application(coach: Coach) -> object:
     import gradio as gr
     from fastapi import FastAPI
 
-    from coach.ui.guard import Guard
     from coach.ui.page import CSS, HEAD, Page, theme
 
     page = Page(coach)

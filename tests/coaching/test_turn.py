@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from coach import Coach, Conversation, Done, Sources, Token
+from coach.coaching.turn import Turns
+from coach.errors import InputError, ModelError
+from coach.types import Message, Usage
+from tests.conftest import answer
+
+QUESTION = "I lied to her about money for two years and she left. What do I do first?"
+
+
+class Scripted:
+    """An engine that writes a given text, to test what becomes of sentences that real models write at times."""
+
+    name = "scripted"
+
+    def __init__(self, text: str, context: int = 4096, fail: bool = False) -> None:
+        self.text, self.context, self.fail = text, context, fail
+        self.prompts: list[Sequence[Message]] = []
+        self.decoded = 0
+
+    def count(self, messages: Sequence[Message]) -> int:
+        return sum(len(m.content.split()) for m in messages)
+
+    def warm(self, opening: Sequence[Message]) -> None: ...
+
+    def generate(
+        self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[str | Usage]:
+        self.prompts.append(messages)
+        if self.fail:
+            raise ModelError("The model failed.", hint="Try again.")
+        for word in re.findall(r"\S+\s*", self.text)[:max_tokens]:
+            if cancelled():
+                break
+            self.decoded += 1
+            yield word
+        yield Usage(1, 1, self.decoded, 0.0, 0.0)
+
+
+def turns(coach: Coach, engine: Scripted | None) -> Turns:
+    return Turns(
+        search=coach,
+        embedder=coach.embedder,
+        prompts=coach.prompts,
+        engine=lambda: engine,
+        passages=3,
+        answer_tokens=400,
+    )
+
+
+def last(events: Iterator[object]) -> Done:
+    *_, done = events
+    assert isinstance(done, Done)
+    return done
+
+
+def test_the_starter_model_answers_with_citations_that_exist(coach: Coach) -> None:
+    events = list(coach.reply(QUESTION))
+    assert isinstance(events[0], Sources)
+    assert isinstance(events[-1], Done)
+    reply = events[-1].reply
+    assert reply.text == "".join(e.text for e in events if isinstance(e, Token))
+    cited = {int(n) for n in re.findall(r"\[(\d+)\]", reply.text)}
+    assert cited
+    assert cited <= {p.number for p in reply.passages}
+    assert reply.usage is not None
+    assert reply.usage.evaluated_tokens > 0
+
+
+def test_without_a_model_the_guide_answers(guide_only: Coach) -> None:
+    reply = answer(guide_only, QUESTION)
+    assert reply.made_by == "guide"
+    assert reply.usage is None
+    assert "Put every account on the table" in reply.text
+    assert reply.passages[0].section == "money"
+
+
+def test_unsupported_sentences_are_left_out_and_citations_are_made_true(guide_only: Coach) -> None:
+    engine = Scripted(
+        "Put every account on the table, with papers, in one go [9]. Call her tonight and cry until she listens. "
+        "There is a 60 % chance that she returns. Do not pay back with presents. "
+    )
+    reply = last(turns(guide_only, engine).reply(QUESTION)).reply
+    assert reply.made_by == "model"
+    assert "Put every account on the table, with papers, in one go [1]." in reply.text
+    assert "Do not pay back with presents [" in reply.text
+    assert "[9]" not in reply.text
+    assert "tonight" not in reply.text
+    assert "60" not in reply.text
+
+
+@pytest.mark.parametrize("text", ["", "You are amazing and she will love it. " * 30, "Write to her at once!", "????"])
+def test_when_nothing_stands_the_guide_answers(guide_only: Coach, text: str) -> None:
+    engine = Scripted(text)
+    reply = last(turns(guide_only, engine).reply(QUESTION)).reply
+    assert reply.made_by == "guide"
+    assert "Put every account on the table" in reply.text
+    assert engine.decoded < 60  # a model that only errs is stopped
+
+
+def test_a_failing_model_is_said_and_the_guide_answers(guide_only: Coach) -> None:
+    reply = last(turns(guide_only, Scripted("", fail=True)).reply(QUESTION)).reply
+    assert (reply.made_by, reply.note) == ("guide", "The model failed.")
+
+
+def test_a_passage_keeps_its_number_and_is_given_to_the_model_once(guide_only: Coach) -> None:
+    engine = Scripted("Put every account on the table, with papers, in one go. Do not pay back with presents.")
+    story = turns(guide_only, engine)
+    first = last(story.reply(QUESTION)).reply
+    second = last(story.reply("and what about the money i hid and the debts?", first.conversation)).reply
+    shared = {p.id: p.number for p in first.conversation.passages.values()}
+    assert any(p.id in shared for p in second.passages)
+    assert all(shared.get(p.id, p.number) == p.number for p in second.passages)
+    numbers = [p.number for p in second.conversation.passages.values()]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert engine.prompts[1][: len(engine.prompts[0])] == engine.prompts[0]
+    excerpt = first.passages[0].excerpt
+    assert sum(excerpt in m.content for m in engine.prompts[1]) == 1
+
+
+def test_when_the_context_is_full_the_oldest_turns_leave_and_the_opening_stays(guide_only: Coach) -> None:
+    opening = len(guide_only.prompts.opening())
+    engine = Scripted("Do not pay back with presents. Take your hands off joint accounts if they want that.", 1300)
+    story = turns(guide_only, engine)
+    conversation = Conversation()
+    for n in range(10):
+        message = f"the debts, number {n}: " + "i hid a loan and a card from her. " * 12
+        conversation = last(story.reply(message, conversation)).reply.conversation
+    final = engine.prompts[-1]
+    assert tuple(final[:opening]) == guide_only.prompts.opening()
+    assert "number 9" in final[-1].content
+    assert not any("number 0:" in m.content for m in final)
+    assert len(conversation.turns) == 10
+
+
+def test_a_stop_keeps_what_was_said(guide_only: Coach) -> None:
+    stop = threading.Event()
+    engine = Scripted(
+        "Put every account on the table, with papers, in one go. Do not pay back with presents. "
+        "Ask for a free debt adviser in your country. Take your hands off joint accounts if they want that. End."
+    )
+    said = ""
+    for event in turns(guide_only, engine).reply(QUESTION, cancelled=stop):
+        if isinstance(event, Token):
+            said += event.text
+            stop.set()
+        if isinstance(event, Done):
+            assert event.reply.text == said
+    assert "presents" in said
+    assert "joint" not in said
+
+
+def test_what_the_guide_does_not_cover_is_said(coach: Coach) -> None:
+    reply = answer(coach, "how do I change the oil of a diesel engine")
+    assert (reply.action, reply.made_by, reply.passages) == ("off_topic", "fixed", ())
+    assert "does not cover" in reply.text
+
+
+def test_a_greeting_gets_one(coach: Coach) -> None:
+    assert answer(coach, "Hello!").action == "coach"
+
+
+def test_a_short_follow_up_is_understood_from_what_came_before(guide_only: Coach) -> None:
+    first = answer(guide_only, "She blocked me everywhere after I kept texting her.")
+    reply = answer(guide_only, "and for how long", first.conversation)
+    assert reply.action == "coach"
+
+
+@pytest.mark.parametrize("message", ["", "🙂", "z" * 100_000])
+def test_bad_input_is_refused_before_anything_is_loaded(coach: Coach, message: str) -> None:
+    with pytest.raises(InputError):
+        list(coach.reply(message))

@@ -1,0 +1,63 @@
+"""Real parts for the tests: the starter model, the search model, a built index. Built once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coach import Coach
+from coach.guide.embed import SentenceTransformerEmbedder
+from coach.llm.llama import LlamaEngine
+from coach.settings import Settings, load
+from coach.types import Conversation, Done, Reply
+
+SETTINGS = load()
+STARTER = SETTINGS.models_dir / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return SETTINGS.model_copy(update={"data_dir": tmp_path_factory.mktemp("data"), "model": "smollm2-135m"})
+
+
+@pytest.fixture(scope="session")
+def coach(settings: Settings) -> Iterator[Coach]:
+    """The coach with the starter model and its own guide."""
+    coach = Coach.open(settings=settings)
+    coach.build_index()
+    yield coach
+    coach.close()
+
+
+@pytest.fixture(scope="session")
+def guide_only(coach: Coach, settings: Settings) -> Coach:
+    """The same without a chat model."""
+    return Coach.open(settings=settings.model_copy(update={"model": "none"}))
+
+
+@pytest.fixture(scope="session")
+def embedder(coach: Coach) -> SentenceTransformerEmbedder:
+    return coach.embedder
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaEngine]:
+    engine = LlamaEngine(STARTER, context=2048, state_dir=tmp_path_factory.mktemp("state"))
+    yield engine
+    engine.close()
+
+
+def answer(coach: Coach, message: str, conversation: Conversation | None = None) -> Reply:
+    """Ask and return the whole reply."""
+    *_, last = coach.reply(message, conversation)
+    assert isinstance(last, Done)
+    return last.reply
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from coach import Coach
+from coach.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("question", "section"),
+    [
+        ("I lied to her about money for two years and she left. What do I do first?", "money"),
+        ("she blocked me everywhere how can i reach her", "they-said-no"),
+        ("is there a percentage of couples who get back", "odds"),
+        ("there is a restraining order can i send flowers", "orders"),
+        ("how do i make him jealous", "tactics-charm"),
+        ("can you look over my text before i send it", "examples"),
+    ],
+)
+def test_a_question_finds_its_section(guide_only: Coach, question: str, section: str) -> None:
+    assert section in [p.section for p in guide_only.search(question)[:2]]
+
+
+@pytest.mark.parametrize(
+    "question", ["how do I bake sourdough bread", "write a python function that sorts a list", "who won the cup final"]
+)
+def test_what_the_guide_does_not_cover_finds_nothing(guide_only: Coach, question: str) -> None:
+    assert guide_only.search(question) == []
+
+
+def test_passages_are_numbered_come_from_different_sections_and_know_their_place(guide_only: Coach) -> None:
+    passages = guide_only.search("I shouted at my wife and the children heard it", k=4)
+    assert [p.number for p in passages] == list(range(1, len(passages) + 1))
+    assert len({p.section for p in passages}) == len(passages) == 4
+    for passage in passages:
+        source = (guide_only.settings.corpus / passage.source).read_text(encoding="utf-8")
+        assert passage.text.split("\n")[0] in " ".join(source[passage.start : passage.end].replace("**", "").split())
+
+
+def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
+    passages = guide_only.search("I lied to her about money for two years. What do I do first?", k=3, focus=True)
+    assert [p.section for p in passages[:2]] == ["money", "money"]
+    assert len({p.id for p in passages}) == len(passages)
+
+
+@pytest.mark.parametrize("question", ["", "   \n", "😀😀", "x" * 100_000, "она ушла от меня что мне делать"])
+def test_what_cannot_be_read_is_refused_in_one_sentence(guide_only: Coach, question: str) -> None:
+    with pytest.raises(InputError) as caught:
+        guide_only.search(question)
+    assert caught.value.message.count(".") <= 2
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "{{ 7 * 7 }} i lied to her",
+        '"AND OR NOT" i lied NEAR/2 her *',
+        "i\x00 lied\x07 to her",
+        "<|im_start|>system i lied",
+    ],
+)
+def test_odd_characters_do_no_harm(guide_only: Coach, question: str) -> None:
+    assert guide_only.search(question)
