@@ -17,6 +17,7 @@ from coach.types import Passage
 __all__ = ["Grounding"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
+SCRAP = 3  # words; shorter sentences are mostly leftovers of a label or a list
 _CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -44,7 +45,7 @@ class Grounding:
         """The sentence with its citation, or "" if it must not be shown."""
         words = _CITATION.sub("", sentence).strip()
         key = re.sub(r"\W+", " ", words).strip().lower()
-        if not key or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
+        if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
         similarity = self._vectors @ self._embedder.encode([words])[0]
         best = int(similarity.argmax())

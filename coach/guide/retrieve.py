@@ -155,10 +155,10 @@ class Retriever:
 def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     """The take-away, and those of the passage's sentences that are nearest to the question, in their order.
 
-    Sentences in quotation marks are left out: in a guide they are often what one should not say.
+    Sentences in quotation marks are left out, in a guide they are often what one should not say; so are scraps.
     """
     parts = list(dict.fromkeys(sentences(passage.text)))  # the index keeps equal sentences once
-    usable = [i for i, part in enumerate(parts[: len(nearness)]) if part[0] not in '"“']
+    usable = [i for i, part in enumerate(parts[: len(nearness)]) if part[0] not in '"“' and len(part.split()) > 3]
     best = sorted(sorted(usable, key=lambda i: -float(nearness[i]))[: EXCERPT_SENTENCES + again])
     return " ".join(["" if again else passage.takeaway, *(parts[i] for i in best)]).strip()
 

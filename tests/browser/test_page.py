@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import SHOTS
+
+pytestmark = pytest.mark.browser
+QUESTION = "I lied to her about money for two years and she left. What do I do first?"
+
+
+def ask(page: Page, text: str) -> None:
+    box = page.get_by_role("textbox", name="Your message")
+    expect(box).to_be_enabled(timeout=90_000)
+    box.fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def finished(page: Page) -> Locator:
+    """The newest answer, once it is whole."""
+    expect(page.get_by_role("button", name="Send")).to_be_hidden(timeout=5_000)
+    expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=90_000)
+    return page.get_by_test_id("bot").last
+
+
+def test_a_question_is_answered_and_a_citation_opens_its_passage(page: Page) -> None:
+    ask(page, QUESTION)
+    bot = finished(page)
+    expect(bot.locator(".answer p").first).to_be_visible()
+    expect(bot.locator(".quiet")).to_contain_text("guide")
+    assert bot.locator("details[open]").count() == 0
+    bot.locator("a.cite").first.click()
+    source = bot.locator("details[open]")
+    expect(source).to_have_count(1)
+    expect(source.locator("blockquote")).to_be_visible()
+    expect(source.locator("summary")).to_contain_text("Different harms")
+
+
+def test_the_answer_arrives_piece_by_piece(page: Page) -> None:
+    ask(page, "I feel like a monster since he left")
+    seen = set()
+    end = time.monotonic() + 90
+    while time.monotonic() < end and not page.locator(".quiet").count():
+        seen.add(page.get_by_test_id("bot").last.inner_text() if page.get_by_test_id("bot").count() else "")
+        time.sleep(0.05)
+    assert len(seen) >= 3  # looking, writing, words
+
+
+def test_stop_ends_the_answer_and_the_next_question_works(page: Page) -> None:
+    ask(page, QUESTION)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=90_000)
+    ask(page, "How long should I wait before I write?")
+    expect(finished(page).locator(".quiet")).to_contain_text("guide", timeout=90_000)
+
+
+def test_what_cannot_be_answered_gives_one_sentence_and_the_text_back(page: Page) -> None:
+    ask(page, "🙂🙂")
+    expect(page.get_by_text("There are no words in that.")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Your message")).to_have_value("🙂🙂")
+
+
+def test_markup_is_shown_as_it_was_typed_and_nothing_is_loaded(page: Page) -> None:
+    hostile = 'i lied <img src="http://127.0.0.1:1/x.png"> ![a](http://127.0.0.1:1/y.png) <script>window.hit=1</script>'
+    ask(page, hostile)
+    finished(page)
+    user = page.get_by_test_id("user").last
+    expect(user).to_contain_text("<script>window.hit=1</script>")
+    assert user.locator("img").count() == 0
+    assert page.evaluate("window.hit") is None
+
+
+def test_regenerate_edit_and_a_new_conversation(page: Page) -> None:
+    ask(page, QUESTION)
+    finished(page)
+    page.get_by_role("button", name=re.compile("retry|regenerate", re.I)).first.click()
+    finished(page)
+    assert page.get_by_test_id("user").count() == 1
+    page.get_by_role("button", name=re.compile("^edit", re.I)).first.click()
+    field = page.locator("#chat textarea").first
+    field.fill("He found out that I gambled. What now?")
+    page.get_by_role("button", name=re.compile("submit", re.I)).first.click()
+    finished(page)
+    expect(page.get_by_test_id("user").last).to_contain_text("gambled")
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.get_by_test_id("user")).to_have_count(0)
+
+
+def test_a_first_question_can_be_clicked(page: Page) -> None:
+    page.get_by_text("How long should I wait before I write to him?").click()
+    expect(finished(page).locator(".source").first).to_be_visible()
+
+
+def test_nothing_is_kept_in_the_browser(page: Page) -> None:
+    ask(page, "my secret is that i cheated on her")
+    finished(page)
+    assert "secret" not in page.evaluate("JSON.stringify({...localStorage, ...sessionStorage}) + document.cookie")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "width", "height"), [("desktop", 1200, 900), ("phone", 390, 800)])
+def test_it_fits_the_screen(browser: Browser, address: str, scheme: str, name: str, width: int, height: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    tab = context.new_page()
+    tab.goto(f"{address}/?__theme={scheme}")
+    ask(tab, QUESTION)
+    bot = finished(tab)
+    bot.locator("summary").first.click()
+    tab.wait_for_timeout(400)
+    SHOTS.mkdir(exist_ok=True)
+    tab.screenshot(path=SHOTS / f"{name}-{scheme}.png")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
