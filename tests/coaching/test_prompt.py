@@ -15,7 +15,7 @@ PASSAGE = Passage("a.1", 4, "Title", "Chapter", "Whole text.", "a.md", 0.5, exce
 
 def test_every_template_renders_and_leaves_no_markup() -> None:
     prompts = Prompts(FOLDER)
-    values = {
+    values: dict[str, dict[str, object]] = {
         "system": {},
         "hello": {},
         "not_covered": {"first": True},

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ class Counting:
     def __init__(self, inner: Embedder, fail_after: int | None = None) -> None:
         self.name, self.seen, self._inner, self._fail_after = inner.name, 0, inner, fail_after
 
-    def encode(self, texts: list[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> Vectors:
         if self._fail_after is not None and self.seen >= self._fail_after:
             raise KeyboardInterrupt
         self.seen += len(texts)
@@ -139,7 +140,7 @@ def test_an_index_of_another_version_is_replaced(tmp_path: Path, guide: Path, em
 def test_two_builders_on_one_folder_take_turns(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
     indexes = [make(tmp_path, guide, embedder) for _ in range(2)]
     reports: list[int] = []
-    threads = [threading.Thread(target=lambda i=i: reports.append(i.build().embedded)) for i in indexes]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda i=i: reports.append(i.build().embedded)) for i in indexes]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -111,7 +111,7 @@ def test_wrong_bytes_and_404_leave_nothing_in_place(site: Site, tmp_path: Path, 
 def test_a_full_disk_is_said_before_anything_is_fetched(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(DownloadError, match="disk is full"):
         download.fetch(model(), tmp_path)
     assert site.ranges == []
