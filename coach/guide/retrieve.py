@@ -33,6 +33,7 @@ NEAREST_QUESTIONS = 5
 W_WORDS, W_TEXT = 0.5, 0.3  # beside 1 for people's messages
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
+SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
 FOREIGN = -0.04  # a question is foreign if messages about other things are nearer than this (cosine, difference)
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
@@ -84,7 +85,10 @@ class Retriever:
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
                 if section in rows and bridge in columns:
                     self._kin[rows[section], columns[bridge]] = similarity
-        self._kin = _standard(self._kin.T).T if len(self._own) > 1 else self._kin
+        if len(self._own) > 1:
+            # Some sections have a little to say on everything; half of that advantage is taken away.
+            self._kin = _standard(self._kin.T).T
+            self._kin -= self._kin.mean(axis=1, keepdims=True) / 2
         # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
         self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "message"]))
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
@@ -100,12 +104,12 @@ class Retriever:
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
         with self._index.catalogue() as db:
-            likelihood = self._rank_bridge(db, question, vector)
+            bridge = self._rank_bridge(db, question, vector)
             ranked: list[list[tuple[str, float]]] = []
             if self._index.bridge_listed:
-                ranked.append(_best(self._bridge, likelihood))
+                ranked.append(_best(self._bridge, _softmax(bridge / SHARPNESS)))
             if self._own:
-                ranked.append(_best(self._own, self._rank_own(vector, likelihood, own_texts)))
+                ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
             chosen = [pair for rank in zip(*(r[:k] + [("", 0.0)] * k for r in ranked), strict=False) for pair in rank]
             chosen = [pair for pair in chosen if pair[0]][:k]
             if focus:
@@ -126,13 +130,12 @@ class Retriever:
         for section, score in _shared_words(db, question):
             if section in places:
                 words[places[section]] = score
-        total = _standard(asked) + W_WORDS * _standard(words) + W_TEXT * _standard(texts)
-        return _softmax(total / SHARPNESS)
+        return _standard(asked) + W_WORDS * _standard(words) + W_TEXT * _standard(texts)
 
-    def _rank_own(self, vector: Vectors, likelihood: Scores, texts: Sequence[Neighbour]) -> Scores:
+    def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
         near = self._index.nearest(vector, 200, kind="sentence", origin=OWN)
         direct = _standard(_per_section(self._own, near)) + _standard(_per_section(self._own, texts))
-        total = _standard(self._kin @ likelihood) + W_DIRECT * direct / 2
+        total = _standard(self._kin @ _softmax(bridge / SPREAD)) + W_DIRECT * direct / 2
         return _softmax(total / SHARPNESS)
 
     def _passages(self, db: sqlite3.Connection, vector: Vectors, chosen: Sequence[tuple[str, float]]) -> list[Passage]:

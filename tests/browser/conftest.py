@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,19 +43,18 @@ def start(settings: Settings, log: Path, prefix: tuple[str, ...] = ()) -> tuple[
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(coach: Coach, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    coach.embedder  # noqa: B018 - the index is built before the page starts
+    assert coach.index.current()  # built before the page starts
     process, url = start(settings, tmp_path_factory.mktemp("log") / "page.log")
     yield url
     process.terminate()
     process.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser in a thread of its own loop for the whole run."""
-    assert threading.current_thread() is threading.main_thread()
+    """One browser for this folder; its event loop must be gone before other tests start theirs."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield chromium
