@@ -1,1 +1,1 @@
-"""The coaching guide in, ranked passages out: read, chunk, embed, index, retrieve, in this order."""
+"""The coaching guide in, ranked passages out: read, chunk, catalogue, embed, index, retrieve, in this order."""

@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,35 +25,19 @@ import numpy as np
 
 from coach.errors import CoachError, GuideError, SearchIndexError
 from coach.guide import read
-from coach.guide.chunk import Chunk, chunks, sentences
+from coach.guide.catalogue import BRIDGE, OWN, TABLES, forget, insert, insert_entry
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.phrases import NONE, load_phrases
-from coach.guide.read import Document, Section
 
 __all__ = ["Index", "Neighbour", "Report"]
 
 SCHEMA = 1  # raise it when the catalogue's or the entries' form changes
+LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
-BRIDGE = "bridge"  # the origin of the coach's own guide
-OWN = "own"  # the origin of any other
 _COLLECTION = "guide"
+_METADATA = ("section", "chunk", "origin", "kind", "place")
 _T = TypeVar("_T")
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE sources (source TEXT PRIMARY KEY, origin TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER,
-    mtime_ns INTEGER, title TEXT, citations TEXT);
-CREATE TABLE sections (id TEXT PRIMARY KEY, source TEXT NOT NULL, title TEXT, chapter TEXT, takeaway TEXT, say TEXT,
-    avoid TEXT, ask TEXT);
-CREATE TABLE chunks (id TEXT PRIMARY KEY, section TEXT NOT NULL, source TEXT NOT NULL, text TEXT, start INTEGER,
-    "end" INTEGER, page INTEGER);
-CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT NULL, source TEXT NOT NULL,
-    origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
-CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
-    PRIMARY KEY (section, bridge));
-CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title, body, questions,
-    tokenize = 'porter unicode61 remove_diacritics 2');
-"""
 # What SQLite and Chroma raise for damaged files.
 _BROKEN = (sqlite3.Error, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
 
@@ -112,7 +96,7 @@ class Index:
             GuideError: There is nothing to index.
             SearchIndexError: The folder cannot be written to, or the disk is full.
         """
-        try:
+        with self._named_errors():
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder.parent / f"{self.folder.name}.lock"):
                 reason = self._unusable()
@@ -123,16 +107,11 @@ class Index:
                     with _chroma_errors():
                         return self._build(reason if reason != "new" else "", report)
                 except _BROKEN as error:  # damage that a first look did not show
+                    if self._disk_is_full(error):
+                        raise
                     self._discard()
                     self.folder.mkdir()
                     return self._build(f"it was damaged ({type(error).__name__})", report)
-        except CoachError:
-            raise
-        except (OSError, *_BROKEN) as error:
-            raise SearchIndexError(
-                f"The index in {self.folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
-                hint="Free some space, or choose another folder with COACH_DATA_DIR.",
-            ) from error
 
     def _build(self, rebuilt: str, report: Callable[[int, int], None]) -> Report:
         with self.catalogue(create=True) as db:
@@ -152,7 +131,7 @@ class Index:
                 collection.upsert(
                     ids=[row[0] for row in rows],
                     embeddings=self.embedder.encode([row[5] for row in rows]),
-                    metadatas=[_metadata(r[1], r[2], r[3], r[4], r[6]) for r in rows],
+                    metadatas=[dict(zip(_METADATA, (*row[1:5], row[6]), strict=True)) for row in rows],
                 )
                 done += len(rows)
                 report(done, len(missing))
@@ -187,45 +166,20 @@ class Index:
                             db.execute("UPDATE sources SET size = ?, mtime_ns = ? WHERE source = ?", (*mark, source))
                         else:
                             document = read.read(path, source)
-                            _forget(db, source)
+                            forget(db, source)
                             row = (source, origin, digest, *mark, document.title, json.dumps(document.citations))
                             db.execute("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                            self._insert(db, document, origin)
+                            insert(db, document, origin, self._phrases if origin == BRIDGE else {})
                     seen.add(source)
                 except (GuideError, OSError) as error:
                     skipped.append(str(error))
             for source in known.keys() - seen:
-                _forget(db, source)
+                forget(db, source)
             if not db.execute("SELECT 1 FROM entries WHERE section = ?", (NONE,)).fetchone():
                 for text in self._phrases.get(NONE, []):
-                    _insert_entry(db, NONE, "", "", BRIDGE, "message", text)
+                    insert_entry(db, NONE, "", "", BRIDGE, "message", text)
             db.execute("DELETE FROM meta WHERE key = 'complete'")
         return skipped
-
-    def _insert(self, db: sqlite3.Connection, document: Document, origin: str) -> None:
-        taken = {row[0] for row in db.execute("SELECT id FROM sections")}
-        pieces: dict[str, list[Chunk]] = {}
-        for chunk in chunks(document):
-            pieces.setdefault(chunk.section.id, []).append(chunk)
-        for section in document.sections:
-            if section.id not in pieces:
-                continue
-            key = section.id
-            while key in taken:  # two files may use the same headings
-                key += "_"
-            taken.add(key)
-            lists = (json.dumps(section.say), json.dumps(section.avoid))
-            row = (key, document.source, section.title, section.chapter, section.takeaway, *lists, section.ask)
-            db.execute("INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            messages = self._phrases.get(section.id, []) if origin == BRIDGE else []
-            body = " ".join([section.takeaway, *(block.text for block in section.blocks)])
-            words = (key, document.source, section.title, body, "\n".join([*section.questions, *messages]))
-            db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", words)
-            for number, chunk in enumerate(pieces[section.id], start=1):
-                place = (f"{key}.{number}", key, document.source, chunk.text, chunk.start, chunk.end, chunk.page)
-                db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", place)
-            for name, kind, text in _texts(section, key, pieces[section.id], messages):
-                _insert_entry(db, key, name, document.source, origin, kind, text)
 
     def _relate(self, db: sqlite3.Connection) -> None:
         """Compare each section of other guides with each of the bridge: what does it have to say on the same?
@@ -259,10 +213,16 @@ class Index:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def current(self) -> bool:
-        """Whether the index is complete, undamaged and made from the files as they are now."""
-        if self._unusable():
-            return False
-        with self.catalogue() as db, _chroma_errors():
+        """Whether the index is complete, undamaged and made from the files as they are now.
+
+        Raises:
+            SearchIndexError: The folder cannot be read or written to.
+        """
+        with self._named_errors():
+            return not self._unusable() and self._complete()
+
+    def _complete(self) -> bool:
+        with self.catalogue() as db:
             if db.execute("SELECT 1 FROM meta WHERE key = 'complete'").fetchone() is None:
                 return False
             known = set(db.execute("SELECT source, size, mtime_ns FROM sources"))
@@ -306,7 +266,7 @@ class Index:
             raise sqlite3.OperationalError("there is no catalogue")
         with closing(sqlite3.connect(file, timeout=30)) as db:
             if create and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                db.executescript(_TABLES)
+                db.executescript(TABLES)
                 db.execute("INSERT INTO meta VALUES ('form', ?)", (self._form(),))
                 db.commit()
             yield db
@@ -326,6 +286,8 @@ class Index:
                 self._collection().count()
                 self._collection().peek(1)
         except _BROKEN as error:
+            if self._disk_is_full(error):
+                raise
             return f"it was damaged ({type(error).__name__})"
         return "" if form and form[0] == self._form() else "it was made by another version"
 
@@ -342,6 +304,25 @@ class Index:
                 _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
             )
         return self._vectors
+
+    def _disk_is_full(self, error: BaseException) -> bool:
+        """Whether an error is about the disk, full or read-only: then starting anew would only lose the index."""
+        told = any(word in str(error).lower() for word in ("disk is full", "readonly", "read-only", "no space"))
+        return told or shutil.disk_usage(self.folder.parent).free < LEAST_SPACE
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Turn what the disk, SQLite and Chroma raise into one sentence with a hint."""
+        try:
+            with _chroma_errors():
+                yield
+        except CoachError:
+            raise
+        except (OSError, *_BROKEN) as error:
+            raise SearchIndexError(
+                f"The index in {self.folder} cannot be used: {getattr(error, 'strerror', None) or error}.",
+                hint="Free some space there, or choose another folder with COACH_DATA_DIR.",
+            ) from error
 
     def _discard(self) -> None:
         from chromadb.api.shared_system_client import SharedSystemClient
@@ -361,41 +342,6 @@ def _chroma_errors() -> Iterator[None]:
         if type(error).__name__ == "PanicException" or type(error).__module__ == "chromadb.errors":
             raise RuntimeError(str(error)) from error
         raise
-
-
-def _forget(db: sqlite3.Connection, source: str) -> None:
-    for table in ("sources", "sections", "chunks", "entries", "kin", "words"):
-        db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
-
-
-def _insert_entry(
-    db: sqlite3.Connection, section: str, chunk: str, source: str, origin: str, kind: str, text: str
-) -> None:
-    key = hashlib.sha256("\0".join((section, chunk, origin, kind, text)).encode()).hexdigest()[:32]
-    row = (key, section, chunk, source, origin, kind, text)
-    db.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-
-
-def _texts(
-    section: Section, key: str, pieces: Iterable[Chunk], messages: Iterable[str]
-) -> Iterator[tuple[str, str, str]]:
-    """What is embedded for a section: the chunk or "", the kind, the text."""
-    yield "", "title", section.title
-    if section.takeaway:
-        yield "", "title", section.takeaway
-    for number, piece in enumerate(pieces, start=1):
-        chunk = f"{key}.{number}"
-        yield chunk, "text", f"{section.title}. {piece.text}"
-        for sentence in sentences(piece.text):
-            yield chunk, "sentence", f"{section.title}: {sentence}"
-    for question in section.questions:
-        yield "", "question", question
-    for message in messages:
-        yield "", "message", message
-
-
-def _metadata(section: str, chunk: str, origin: str, kind: str, place: int) -> dict[str, str | int]:
-    return {"section": section, "chunk": chunk, "origin": origin, "kind": kind, "place": place}
 
 
 def _batches(items: Sequence[_T], size: int) -> Iterator[list[_T]]:

@@ -21,9 +21,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences
 from coach.guide.embed import Vectors
-from coach.guide.index import BRIDGE, OWN, Index, Neighbour
+from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
 from coach.types import Passage
 

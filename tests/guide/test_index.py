@@ -166,7 +166,7 @@ def test_a_guide_without_text_is_refused(tmp_path: Path, guide: Path, embedder: 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
     (tmp_path / "file").write_text("not a folder")
     index = Index(tmp_path / "file" / "index", guide=guide, extra=tmp_path / "no", bridge=guide, embedder=embedder)
-    with pytest.raises(SearchIndexError, match="cannot be written"):
+    with pytest.raises(SearchIndexError, match="cannot be used"):
         index.build()
 
 
