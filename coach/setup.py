@@ -24,7 +24,7 @@ def fetch_best(
     say: Callable[[str], None],
     report: Callable[[download.Progress], None],
 ) -> Model:
-    """Fetch the best chat model that the machine can run and the network can deliver.
+    """Fetch the best chat model that the machine can run and the network can deliver, unless one is here.
 
     Args:
         settings: Where models lie.
@@ -36,10 +36,11 @@ def fetch_best(
         DownloadError: Not even the starter could be fetched; the coach then answers from the guide alone.
     """
     choice = candidates(memory)
+    here = [m for m in choice if download.installed(m, settings.models_dir)]
+    if here and here[0] is not catalog.STARTER:
+        say(f"Model: {here[0].name} is here already ({here[0].about}).")
+        return here[0]
     for model in choice:
-        if download.installed(model, settings.models_dir):
-            say(f"Model: {model.name} is here already ({model.about}).")
-            return model
         say(f"Model: {model.name}, {model.size / 1e6:,.0f} MB, for {memory / 1024**3:.0f} GB of memory: {model.about}.")
         try:
             download.fetch(model, settings.models_dir, report)

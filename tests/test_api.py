@@ -11,7 +11,7 @@ from coach import Coach, ModelError
 from coach.app import choose_model
 from coach.llm import catalog
 from coach.settings import Settings
-from coach.setup import candidates
+from coach.setup import candidates, fetch_best
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
@@ -58,3 +58,13 @@ def test_the_best_model_for_the_memory_comes_first_and_the_starter_last() -> Non
     assert next(m.name for m in candidates(16 * 1024**3)) == "qwen3-4b"
     assert next(m.name for m in candidates(6 * 1024**3)) == "qwen2.5-1.5b"
     assert [m.name for m in candidates(2 * 1024**3)] == ["smollm2-135m"]
+
+
+def test_setup_fetches_nothing_when_a_good_model_is_here(settings: Settings, tmp_path: Path) -> None:
+    model = catalog.by_name("qwen2.5-coder-1.5b")
+    with (tmp_path / model.files[0].path).open("wb") as file:
+        file.truncate(model.size)  # a sparse file of the right size
+    said: list[str] = []
+    chosen = fetch_best(settings.model_copy(update={"models_dir": tmp_path}), 16 * 1024**3, said.append, lambda _: None)
+    assert chosen is model
+    assert said == [f"Model: {model.name} is here already ({model.about})."]

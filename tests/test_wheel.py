@@ -14,10 +14,15 @@ def test_a_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True, cwd=CHECKOUT)
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = (
-        "import coach; print(coach.__file__); from coach.settings import load, BUILT_IN; from coach.guide import read;"
-        "from coach.coaching.prompt import Prompts; print(len(read.find(BUILT_IN)), len(Prompts(load().prompts).opening()))"
-        "; print(load().data_dir)"
+    code = "\n".join(
+        (
+            "import coach; print(coach.__file__)",
+            "from coach.settings import load, BUILT_IN",
+            "from coach.guide import read",
+            "from coach.coaching.prompt import Prompts",
+            "print(len(read.find(BUILT_IN)), len(Prompts(load().prompts).opening()))",
+            "print(load().data_dir)",
+        )
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path / "home")}
     done = subprocess.run(
