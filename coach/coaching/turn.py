@@ -25,6 +25,7 @@ from coach.types import Conversation, Done, Event, Message, Passage, Reply, Sour
 __all__ = ["Search", "Turns"]
 
 ENOUGH = 2  # sentences of the model that must stand for its answer to be used
+LONGEST = 6  # sentences of an answer by the model; small models go on for as long as they are let
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 LEAVING = 4  # turns that leave the prompt together when the context window is full
 
@@ -103,6 +104,8 @@ class Turns:
                         enough.set()
                     if good and not enough.is_set():
                         shown.append(good)
+                        if len(shown) == LONGEST:
+                            enough.set()
                         first = first or time.perf_counter() - started
                         if len(shown) == ENOUGH:
                             yield Token(" ".join(shown))

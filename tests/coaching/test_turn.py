@@ -9,6 +9,7 @@ import pytest
 from coach import Coach, Conversation, Done, Sources, Token
 from coach.coaching.turn import Turns
 from coach.errors import InputError, ModelError
+from coach.guide.chunk import sentences
 from coach.types import Message, Usage
 from tests.conftest import answer
 
@@ -103,6 +104,15 @@ def test_when_nothing_stands_the_guide_answers(guide_only: Coach, text: str) -> 
     assert reply.made_by == "guide"
     assert "Put every account on the table" in reply.text
     assert engine.decoded < 60  # a model that only errs is stopped
+
+
+def test_a_model_that_goes_on_and_on_is_ended(guide_only: Coach) -> None:
+    passage = guide_only.search(QUESTION, 1)[0]
+    parts = [f"{part} And so on it is." for part in sentences(f"{passage.takeaway} {passage.text}")]
+    engine = Scripted(" ".join(parts * 3))
+    reply = last(turns(guide_only, engine).reply(QUESTION)).reply
+    assert reply.made_by == "model"
+    assert len(re.findall(r"\[\d+\]", reply.text)) <= 6
 
 
 def test_a_failing_model_is_said_and_the_guide_answers(guide_only: Coach) -> None:
