@@ -43,7 +43,12 @@ class _SourceError(Exception):
 
 def installed(model: Model, models_dir: Path) -> bool:
     """Whether every file of `model` is in place with its right size."""
-    return all((path := models_dir / file.path).is_file() and path.stat().st_size == file.size for file in model.files)
+    return all(_in_place(file, models_dir) for file in model.files)
+
+
+def _in_place(file: ModelFile, models_dir: Path) -> bool:
+    path = models_dir / file.path
+    return path.is_file() and path.stat().st_size == file.size
 
 
 def fetch(model: Model, models_dir: Path, report: Callable[[Progress], None] = lambda _: None) -> list[Path]:
@@ -58,7 +63,7 @@ def fetch(model: Model, models_dir: Path, report: Callable[[Progress], None] = l
         DownloadError: No source delivered the right bytes, or the disk is full or read-only.
     """
     paths = [models_dir / file.path for file in model.files]
-    missing = [file for file in model.files if not installed(_only(model, file), models_dir)]
+    missing = [file for file in model.files if not _in_place(file, models_dir)]
     if not missing:
         return paths
     work = models_dir / ".download"
@@ -88,10 +93,6 @@ def fetch(model: Model, models_dir: Path, report: Callable[[Progress], None] = l
             hint="Choose another folder with COACH_MODELS_DIR, or change its permissions.",
         ) from error
     return paths
-
-
-def _only(model: Model, file: ModelFile) -> Model:
-    return Model(model.name, model.kind, (file,), model.memory, model.licence, model.about)
 
 
 def _counted(

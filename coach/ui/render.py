@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from coach.types import Passage, Reply
 
-__all__ = ["answer", "person", "waiting"]
+__all__ = ["answer", "how", "person", "waiting"]
 
 Words = Mapping[str, str]
 
