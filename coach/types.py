@@ -7,19 +7,32 @@ from enum import StrEnum
 from typing import Literal
 
 __all__ = [
+    "Action",
+    "ChatAction",
     "Contact",
     "Conversation",
+    "Danger",
     "Done",
+    "DraftAction",
     "Event",
+    "Finding",
+    "Help",
     "Message",
     "Passage",
     "Reply",
     "Sources",
+    "Standing",
     "Timings",
     "Token",
     "Turn",
     "Usage",
+    "Verdict",
 ]
+
+Danger = Literal["self_harm", "violence_by_user", "violence_to_user", "legal_order"]
+ChatAction = Literal["coach", "redirect", "crisis", "off_topic"]
+DraftAction = Literal["ready", "revise", "hold"]
+Action = ChatAction | DraftAction | Literal["pass", "block"]  # the last two: a sentence of an answer
 
 
 class Contact(StrEnum):
@@ -42,6 +55,49 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """A place in a text where a tactic shows."""
+
+    tactic: str  # an id of prompts/guardrails/policy.yaml
+    start: int  # in characters of the text as it was given
+    end: int
+    quote: str  # text[start:end]
+    confidence: float  # 0 to 1
+    reason: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the guardrails make of a text."""
+
+    action: Action
+    findings: tuple[Finding, ...] = ()  # the gravest first
+    crisis: Danger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Where somebody in danger finds help; see prompts/crisis/lines.yaml."""
+
+    danger: Danger
+    country: str  # its name; "" where it is not known
+    emergency: str
+    lines: tuple[tuple[str, str], ...]  # name and how to reach it
+    finder: str  # lists lines of other countries
+    checked: str  # the day on which the numbers were looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person has said about how things stand, kept until they say that it changed."""
+
+    contact: Contact | None = None  # only blocked, asked_for_space and no_contact_order are kept
+    danger: Danger | None = None  # once there has been one, its help stays in sight
+    waiting: bool = False  # nothing has been said yet that the danger has passed
+    softened: bool = False  # they said once that they were misunderstood
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of the guide that answers, or helps to answer, a question."""
 
@@ -60,6 +116,7 @@ class Passage:
     say: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     ask: str = ""  # a question to ask oneself
+    trusted: bool = True  # from the coach's own guide, not from a person's files
 
     @property
     def section(self) -> str:
@@ -95,6 +152,8 @@ class Turn:
     prompt: str  # the message as the model was given it, notes included; "" if it was not given to one
     answer: str
     passages: tuple[Passage, ...] = ()  # those that this turn's answer may cite
+    standing: Standing = field(default_factory=Standing)  # after this turn
+    tactic: str = ""  # that the answer turned down
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +167,11 @@ class Conversation:
         """Every passage cited or offered so far, by id; its number never changes."""
         return {passage.id: passage for turn in self.turns for passage in turn.passages}
 
+    @property
+    def standing(self) -> Standing:
+        """How things stand after the last turn."""
+        return self.turns[-1].standing if self.turns else Standing()
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -115,12 +179,14 @@ class Reply:
 
     text: str
     passages: tuple[Passage, ...]  # the sources of this answer, in the order of their numbers
-    action: Literal["coach", "redirect", "crisis", "off_topic"]
+    action: ChatAction
     made_by: Literal["model", "guide", "fixed"]
     conversation: Conversation
     timings: Timings = field(default_factory=Timings)
     usage: Usage | None = None  # None when no model wrote
     note: str = ""  # a quiet line about how it was made, such as "The model could not be used."
+    verdict: Verdict = field(default_factory=lambda: Verdict("coach"))  # what the guardrails made of the message
+    help: Help | None = None  # stays for the rest of a conversation in which there was danger
 
 
 @dataclass(frozen=True, slots=True)

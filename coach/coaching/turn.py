@@ -1,4 +1,4 @@
-"""One turn: read the message, look into the guide, let the model answer, check each sentence, reply.
+"""One turn: gate the message, look into the guide, let the model answer, gate each sentence, reply.
 
 Everything is handed in. What a person sees are finished sentences that passed; the answer never depends on
 the model being good, or being there at all.
@@ -10,17 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from coach.coaching.compose import compose
+from coach.coaching.fixed import Answer, Fixed
 from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import ModelError
 from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
+from coach.guardrails.gates import Gates
 from coach.llm.engine import Engine
-from coach.types import Conversation, Done, Event, Message, Passage, Reply, Sources, Timings, Token, Turn, Usage
+from coach.types import Conversation, Done, Event, Message, Passage, Reply, Sources, Timings, Token, Turn, Usage, Verdict
 
 __all__ = ["Search", "Turns"]
 
@@ -44,6 +46,8 @@ class Turns:
     Args:
         search: The guide.
         embedder: The one that made the guide's index.
+        gates: Decide what is coached and which sentences are shown.
+        fixed: Replies to what is not coached.
         prompts: What is said to the model and to the person.
         engine: Gives the chat model, or None to answer from the guide alone. Called once a turn; it may wait
             for the model to be loaded, and may raise ModelError.
@@ -56,6 +60,8 @@ class Turns:
         *,
         search: Search,
         embedder: Embedder,
+        gates: Gates,
+        fixed: Fixed,
         prompts: Prompts,
         engine: Callable[[], Engine | None],
         passages: int,
@@ -63,6 +69,8 @@ class Turns:
     ) -> None:
         self._search = search
         self._embedder = embedder
+        self._gates = gates
+        self._fixed = fixed
         self._prompts = prompts
         self._engine = engine
         self._passages = passages
@@ -76,10 +84,13 @@ class Turns:
         history = conversation or Conversation()
         stop = cancelled or threading.Event()
         text = clean(message)
-        found = self._find(text, history)
+        verdict, standing = self._gates.chat(text, history.standing)
+        answered = self._fixed.gate(text, verdict, standing, history)
+        found = [] if answered else self._find(text, history)
         retrieved = time.perf_counter() - started
         if not found:
-            yield from self._fixed(text, history, retrieved)
+            answered = answered or self._fixed.not_covered(text, standing, history)
+            yield from self._finish(text, verdict, answered, history, retrieved)
             return
         passages, new = _numbered(found, history)
         yield Sources(passages)
@@ -99,6 +110,8 @@ class Turns:
                         usage = piece
                         break
                     good = checked.check(piece)
+                    if good and self._gates.reply(piece).action == "block":
+                        good = ""
                     fallen = 0 if good else fallen + 1
                     if fallen >= PATIENCE:
                         enough.set()
@@ -123,7 +136,7 @@ class Turns:
         else:
             answer = compose(passages, self._prompts)
             yield Token(answer)
-        turn = Turn(text, prompt, answer, tuple(new))
+        turn = Turn(text, prompt, answer, tuple(new), standing)
         yield Done(
             Reply(
                 text=answer,
@@ -134,6 +147,8 @@ class Turns:
                 timings=Timings(retrieved, first, time.perf_counter() - started),
                 usage=usage,
                 note=note,
+                verdict=verdict,
+                help=self._fixed.help(standing.danger),
             )
         )
 
@@ -142,18 +157,33 @@ class Turns:
         if not found and history.turns:
             # "and if she says no?" means something only after what was said before it.
             found = self._search.search(f"{history.turns[-1].message}\n{text}", self._passages, focus=True)
-        return found
+        return [passage for passage in found if passage.trusted or self._harmless(passage)]
 
-    def _fixed(self, text: str, history: Conversation, retrieved: float) -> Iterator[Event]:
-        greeting = len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings")
-        answer = (
-            self._prompts.render("hello") if greeting else self._prompts.render("not_covered", first=not history.turns)
+    def _harmless(self, passage: Passage) -> bool:
+        """Whether a passage of a person's own guide holds nothing that the coach would not say itself."""
+        return all(self._gates.reply(sentence).action == "pass" for sentence in sentences(passage.text))
+
+    def _finish(
+        self, text: str, verdict: Verdict, answer: Answer, history: Conversation, retrieved: float
+    ) -> Iterator[Event]:
+        """The events of a fixed reply."""
+        if answer.passages:
+            yield Sources(answer.passages)
+        yield Token(answer.text)
+        turn = Turn(text, "", answer.text, answer.passages, answer.standing, answer.tactic)
+        danger = answer.standing.danger or ("self_harm" if answer.tactic == "self_harm_leverage" else None)
+        yield Done(
+            Reply(
+                text=answer.text,
+                passages=answer.passages,
+                action=answer.action,
+                made_by="fixed",
+                conversation=Conversation((*history.turns, turn)),
+                timings=Timings(retrieved, 0.0, retrieved),
+                verdict=verdict,
+                help=self._fixed.help(danger),
+            )
         )
-        yield Token(answer)
-        turn = Turn(text, "", answer)
-        timings = Timings(retrieved, 0.0, retrieved)
-        action: Literal["coach", "off_topic"] = "coach" if greeting else "off_topic"
-        yield Done(Reply(answer, (), action, "fixed", Conversation((*history.turns, turn)), timings))
 
     def _fit(self, engine: Engine, history: Conversation, prompt: str) -> list[Message]:
         """The messages, without as many of the oldest turns as the context window asks for.

@@ -28,7 +28,7 @@ from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
 from coach.types import Passage
 
-__all__ = ["Retriever"]
+__all__ = ["Retriever", "passage_beginning"]
 
 NEAREST_QUESTIONS = 5
 W_WORDS, W_TEXT = 0.5, 0.3  # beside 1 for people's messages
@@ -156,6 +156,16 @@ class Retriever:
         return passages
 
 
+def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
+    """The passage of the coach's own guide that holds a paragraph beginning with `words`; no vectors needed."""
+    with index.catalogue() as db:
+        rows = db.execute("SELECT id, text FROM chunks WHERE section = ?", (section,)).fetchall()
+        for chunk, text in rows:
+            if any(line.startswith(words) for line in text.split("\n")):
+                return _passage(db, chunk)
+        return _passage(db, rows[0][0]) if rows else None
+
+
 def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     """The take-away, and those of the passage's sentences that are nearest to the question, in their order.
 
@@ -174,8 +184,9 @@ def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:
 
 def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
     row = db.execute(
-        'SELECT chunks.id, title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask'
-        " FROM chunks JOIN sections ON sections.id = chunks.section WHERE chunks.id = ?",
+        'SELECT chunks.id, title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask, origin'
+        " FROM chunks JOIN sections ON sections.id = chunks.section"
+        " JOIN sources ON sources.source = chunks.source WHERE chunks.id = ?",
         (chunk,),
     ).fetchone()
     return Passage(
@@ -193,6 +204,7 @@ def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
         say=tuple(json.loads(row[9])),
         avoid=tuple(json.loads(row[10])),
         ask=row[11],
+        trusted=row[12] == BRIDGE,
     )
 
 

@@ -1,0 +1,103 @@
+"""The labelled messages, drafts and replies that the guardrails are trained and measured on.
+
+    chat     action <tab> tactics or kind of danger <tab> how <tab> text
+    drafts   contact <tab> verdict <tab> text with [[tactic: the words that carry it]]
+    replies  kind <tab> text
+
+Actions, tactics and verdicts are those of `coach.types`; a newline in a text is written \\n.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from coach.types import Contact
+
+__all__ = ["Chat", "Draft", "Mark", "Sentence", "read_chat", "read_drafts", "read_replies"]
+
+_MARK = re.compile(r"\[\[([a-z_, ]+):\s?(.*?)\]\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A message to the coach."""
+
+    action: str
+    about: tuple[str, ...]  # tactics, the main one first, or a kind of danger
+    how: str  # open, subtle, plain, near, near:confession ...
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Words of a draft that carry tactics; start and end in characters of the text without marks."""
+
+    tactics: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message somebody means to send."""
+
+    contact: Contact
+    verdict: str
+    text: str
+    marks: tuple[Mark, ...]
+
+    @property
+    def tactics(self) -> set[str]:
+        """All tactics marked."""
+        return {tactic for mark in self.marks for tactic in mark.tactics}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a coach's answer."""
+
+    kind: str
+    text: str
+
+
+def read_chat(path: Path) -> list[Chat]:
+    """The messages of a file."""
+    found = []
+    for action, about, how, text in _rows(path, 4):
+        names = () if about == "-" else tuple(part.strip() for part in about.split(","))
+        found.append(Chat(action, names, how, text))
+    return found
+
+
+def read_drafts(path: Path) -> list[Draft]:
+    """The drafts of a file, their marks taken out of the text and given as spans."""
+    found = []
+    for contact, verdict, marked in _rows(path, 3):
+        text, marks, at = "", [], 0
+        for match in _MARK.finditer(marked):
+            text += marked[at : match.start()]
+            tactics = tuple(part.strip() for part in match[1].split(","))
+            marks.append(Mark(tactics, len(text), len(text) + len(match[2])))
+            text += match[2]
+            at = match.end()
+        found.append(Draft(Contact(contact), verdict, text + marked[at:], tuple(marks)))
+    return found
+
+
+def read_replies(path: Path) -> list[Sentence]:
+    """The sentences of a file."""
+    return [Sentence(kind, text) for kind, text in _rows(path, 2)]
+
+
+def _rows(path: Path, fields: int) -> list[list[str]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        row = line.split("\t")
+        if len(row) != fields:
+            raise ValueError(f"{path.name}, line {number}: {len(row)} fields in place of {fields}.")
+        rows.append([*row[:-1], row[-1].replace("\\n", "\n").strip()])
+    return rows

@@ -1,0 +1,119 @@
+"""Replies that no model writes: danger, a request for a tactic, a greeting, what the guide does not cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from coach.coaching.prompt import Prompts
+from coach.guardrails import crisis
+from coach.guardrails.policy import Policy
+from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Standing, Verdict
+
+__all__ = ["Answer", "Fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fixed reply, and what it does to the conversation."""
+
+    text: str
+    action: ChatAction
+    standing: Standing
+    passages: tuple[Passage, ...] = ()
+    tactic: str = ""
+
+
+class Fixed:
+    """Chooses and renders fixed replies.
+
+    Args:
+        prompts: Holds their words.
+        policy: The tactics.
+        lines: The help lines.
+        country: Gives the code of the person's country, or "".
+        passage: Finds the passage of the coach's own guide that begins with a phrase, by section; None if
+            there is no index yet.
+    """
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        policy: Policy,
+        lines: crisis.HelpLines,
+        country: Callable[[], str],
+        passage: Callable[[str, str], Passage | None],
+    ) -> None:
+        self._prompts = prompts
+        self._policy = policy
+        self._lines = lines
+        self._country = country
+        self._passage = passage
+
+    def help(self, danger: Danger | None) -> Help | None:
+        """Where to find help in a danger, in the person's country."""
+        return self._lines.help(danger, self._country()) if danger else None
+
+    def gate(self, text: str, verdict: Verdict, standing: Standing, history: Conversation) -> Answer | None:
+        """The reply to a message that is not to be coached; None if it is."""
+        if verdict.crisis:
+            return self._danger(text, verdict.crisis, standing, history)
+        if standing.waiting:
+            return self._after_danger(text, standing, history)
+        if verdict.action == "redirect":
+            return self._redirect(verdict.findings[0].tactic, standing, history)
+        return None
+
+    def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
+        """The reply to a greeting, or to something that the guide has nothing on."""
+        if len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings"):
+            return Answer(self._prompts.render("hello"), "coach", standing)
+        if foreign(text, self._prompts.data("languages")):
+            return Answer(self._prompts.render("other_language"), "coach", standing)
+        return Answer(self._prompts.render("not_covered", first=not history.turns), "off_topic", standing)
+
+    def _danger(self, text: str, danger: Danger, standing: Standing, history: Conversation) -> Answer:
+        found = self.help(danger)
+        assert found is not None
+        numbers = self._prompts.render(
+            "crisis/help", emergency=found.emergency, country=found.country, lines=found.lines, finder=found.finder
+        )
+        name = "self_harm_other" if danger == "self_harm" and crisis.about_somebody_else(text) else danger
+        form = sum(turn.standing.danger == danger for turn in history.turns) % 2
+        return Answer(self._prompts.render(f"crisis/{name}", form=form, help=numbers), "crisis", standing)
+
+    def _after_danger(self, text: str, standing: Standing, history: Conversation) -> Answer:
+        """Nothing is coached until somebody says that the danger has passed, or was none."""
+        passed = replace(standing, waiting=False)
+        if crisis.contradicts(text) and not standing.softened:
+            return Answer(self._prompts.render("crisis/misunderstood"), "crisis", replace(passed, softened=True))
+        if crisis.eases(text):
+            return Answer(self._prompts.render("crisis/safer"), "crisis", passed)
+        text = self._prompts.render("crisis/waiting", danger=standing.danger, form=len(history.turns) % 2)
+        return Answer(text, "crisis", standing)
+
+    def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:
+        tactic = self._policy[name]
+        known = history.passages
+        found = self._passage(tactic.section, tactic.passage)
+        if found:
+            number = known[found.id].number if found.id in known else 1 + max((p.number for p in known.values()), default=0)
+            found = replace(found, number=number)
+        was = history.standing.contact
+        closed = self._prompts.data("guardrails/closed") if was in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE) else {}
+        text = self._prompts.render(
+            "guardrails/redirect",
+            tactic=tactic,
+            form=sum(bool(turn.tactic) for turn in history.turns),
+            number=found.number if found else 0,
+            closed=closed.get(was, ()),
+        )
+        return Answer(text, "redirect", standing, (found,) if found else (), name)
+
+
+def foreign(text: str, languages: dict[str, str]) -> bool:
+    """Whether a text is rather in another language than in English, by its small words."""
+    words = [word.strip(".,!?;:()\"'").lower() for word in text.split()]
+    counts = {name: sum(word in set(small.split()) for word in words) for name, small in languages.items()}
+    best = max((count for name, count in counts.items() if name != "english"), default=0)
+    return best >= 2 and best > counts["english"]

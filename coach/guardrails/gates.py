@@ -1,0 +1,160 @@
+"""From signals to a verdict: crisis before legal order before tactic before topic.
+
+The thresholds were chosen on the development set in benchmarks/cases/, never on the test set.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import replace
+
+from coach.guardrails import crisis, standing
+from coach.guardrails.policy import Policy
+from coach.guardrails.signals import Reading, Signals, Span
+from coach.types import Contact, Danger, Finding, Standing, Verdict
+
+__all__ = ["Gates"]
+
+CRISIS = 0.35  # probability of any danger from which the crisis page is shown
+CRISIS_SAID = 0.08  # the same, when a pattern finds it said outright
+REDIRECT = 0.5
+REDIRECT_CLOSED = 0.25  # when the other person has closed the door
+OFF_TOPIC = 0.6
+DRAFT = 0.5  # probability of a span's strongest words
+HOLD = ("threat", "self_harm_leverage")
+FINE = 0.35  # probability that a sentence of the coach must have of being fine
+
+DANGERS: tuple[Danger, ...] = ("self_harm", "violence_by_user", "violence_to_user", "legal_order")
+CLOSED = (Contact.BLOCKED, Contact.ASKED_FOR_SPACE, Contact.NO_CONTACT_ORDER)
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
+_INVENTED = re.compile(r"https?:|www\.|\S@\S+\.\w|\b\w+\.(?:com|org|net|co\.uk)\b|\+?\d(?:[ ().-]?\d){6,}|<\|?\w")
+
+
+class Gates:
+    """Decides what to do with a message, a draft, or a sentence of the coach's model.
+
+    Args:
+        policy: The tactics.
+        signals: The detectors. Without their encoder, only danger that is said outright is found, and
+            anything else raises ModelError.
+    """
+
+    def __init__(self, policy: Policy, signals: Signals) -> None:
+        self._policy = policy
+        self._signals = signals
+
+    def chat(self, text: str, before: Standing | None = None) -> tuple[Verdict, Standing]:
+        """What to do with a message to the coach, and how things stand after it.
+
+        Raises:
+            ModelError: The encoder is missing or damaged, and the message does not speak of danger outright.
+        """
+        now = standing.told(text, before or Standing())
+        said = crisis.signs(text)
+        if said and said[1] and not self._signals.available:
+            return _in_danger(said[0], now)
+        reading = self._signals.chat(text)
+        danger = _danger(reading, said)
+        if danger is None and (hidden := _decoded(text)):
+            return self.chat(hidden, before)
+        if danger:
+            return _in_danger(danger, now)
+        closed = now.contact in CLOSED
+        if reading.classes["redirect"] >= (REDIRECT_CLOSED if closed else REDIRECT):
+            return Verdict("redirect", self._tactics(text, reading)), now
+        if closed and before is not None and before.contact and standing.reaches_out(text):
+            if now.contact is Contact.NO_CONTACT_ORDER:
+                return Verdict("crisis", crisis="legal_order"), now
+            reason = "They have closed the door, as you said before, and this looks for a way to them."
+            finding = Finding("boundary_violation", 0, len(text), text, reading.classes["redirect"], reason)
+            return Verdict("redirect", (replace(finding, confidence=max(0.5, finding.confidence)),)), now
+        if reading.classes["off_topic"] >= OFF_TOPIC:
+            return Verdict("off_topic"), now
+        return Verdict("coach"), now
+
+    def draft(self, text: str, contact: Contact = Contact.TALKING) -> Verdict:
+        """What is wrong with a draft as it stands, by its words and by how things stand.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        spans = self._signals.draft(text, DRAFT)
+        findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
+        said = crisis.signs(text)
+        danger = said[0] if said and said[1] and said[0] != "legal_order" else None
+        if danger == "violence_to_user":  # in a message to the other person it is a complaint, not a call for help
+            danger = None
+        if contact in CLOSED or danger or any(finding.tactic in HOLD for finding in findings):
+            return Verdict("hold", findings, "legal_order" if contact is Contact.NO_CONTACT_ORDER else danger)
+        return Verdict("revise" if findings else "ready", findings)
+
+    def reply(self, sentence: str) -> Verdict:
+        """Whether a sentence of the coach's model may be shown.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        if _INVENTED.search(sentence):
+            return Verdict("block")
+        kinds = self._signals.reply(sentence)
+        return Verdict("pass" if kinds["fine"] >= FINE else "block")
+
+    def _tactics(self, text: str, reading: Reading) -> tuple[Finding, ...]:
+        """The tactic that a message asks for, and a second one if it is nearly as likely."""
+        ranked = sorted(reading.tactics.items(), key=lambda item: -item[1])
+        chosen = [item for item in ranked[:2] if item == ranked[0] or item[1] > 0.6 * ranked[0][1]]
+        certain = reading.classes["redirect"]
+        return tuple(
+            Finding(
+                tactic, reading.start, reading.end, text[reading.start : reading.end], certain, self._reason(tactic)
+            )
+            for tactic, _ in chosen
+        )
+
+    def _finding(self, text: str, span: Span) -> Finding:
+        return Finding(
+            span.tactic,
+            span.start,
+            span.end,
+            text[span.start : span.end],
+            span.confidence,
+            self._policy[span.tactic].reader,
+        )
+
+    def _reason(self, tactic: str) -> str:
+        found = self._policy[tactic]
+        return f"This reads as {found.name}. {found.definition}"
+
+    def _gravity(self, finding: Finding) -> tuple[int, float]:
+        return -self._policy[finding.tactic].weight, -finding.confidence
+
+
+def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None:
+    """The danger, if what is said and what is hinted at together make it likely enough."""
+    likely = max(DANGERS, key=lambda danger: reading.classes[danger])
+    total = sum(reading.classes[danger] for danger in DANGERS)
+    if total >= CRISIS:
+        return likely
+    if said and said[1] and total >= CRISIS_SAID:
+        return said[0]
+    return None
+
+
+def _in_danger(danger: Danger, now: Standing) -> tuple[Verdict, Standing]:
+    if danger == "legal_order":
+        now = replace(now, contact=Contact.NO_CONTACT_ORDER)
+    return Verdict("crisis", crisis=danger), replace(now, danger=danger, waiting=True)
+
+
+def _decoded(text: str) -> str:
+    """What a stretch of Base64 in a text says; "" if there is none, or it says nothing."""
+    for match in _ENCODED.finditer(text):
+        try:
+            hidden = base64.b64decode(match[0] + "=" * (-len(match[0]) % 4), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+        if hidden.isprintable() and " " in hidden:
+            return hidden
+    return ""
