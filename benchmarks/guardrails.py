@@ -40,7 +40,7 @@ def main() -> None:
     here = settings.load()
     policy = Policy.load(here.prompts / "guardrails" / "policy.yaml")
     weights = options.weights or here.prompts / "guardrails" / "signals.npz"
-    gates = Gates(policy, Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids))
+    gates = Gates(policy, here.prompts, Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids))
     gates.chat("warm")
     figures: dict[str, Any] = {"set": options.set}
     figures["chat"] = chat(gates, read_chat(CASES / f"{options.set}_chat.tsv"), policy.ids, options.wrong)

@@ -1,10 +1,11 @@
-"""The labelled messages, drafts and replies that the guardrails are trained and measured on.
+r"""The labelled messages, drafts and replies that the guardrails are trained and measured on.
 
     chat     action <tab> tactics or kind of danger <tab> how <tab> text
     drafts   contact <tab> verdict <tab> text with [[tactic: the words that carry it]]
+    criteria text with [[part of an apology: the words that show it]]
     replies  kind <tab> text
 
-Actions, tactics and verdicts are those of `coach.types`; a newline in a text is written \\n.
+Actions, tactics and verdicts are those of `coach.types`; a newline in a text is written \n.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from coach.types import Contact
 
-__all__ = ["Chat", "Draft", "Mark", "Sentence", "read_chat", "read_drafts", "read_replies"]
+__all__ = ["Chat", "Draft", "Mark", "Sentence", "read_chat", "read_drafts", "read_marked", "read_replies"]
 
 _MARK = re.compile(r"\[\[([a-z_, ]+):\s?(.*?)\]\]", re.DOTALL)
 
@@ -75,15 +76,25 @@ def read_drafts(path: Path) -> list[Draft]:
     """The drafts of a file, their marks taken out of the text and given as spans."""
     found = []
     for contact, verdict, marked in _rows(path, 3):
-        text, marks, at = "", [], 0
-        for match in _MARK.finditer(marked):
-            text += marked[at : match.start()]
-            tactics = tuple(part.strip() for part in match[1].split(","))
-            marks.append(Mark(tactics, len(text), len(text) + len(match[2])))
-            text += match[2]
-            at = match.end()
-        found.append(Draft(Contact(contact), verdict, text + marked[at:], tuple(marks)))
+        text, marks = _unmarked(marked)
+        found.append(Draft(Contact(contact), verdict, text, marks))
     return found
+
+
+def read_marked(path: Path) -> list[Draft]:
+    """Apologies with the words that show what is in them; see `coach.guardrails.signals.CRITERIA`."""
+    return [Draft(Contact.TALKING, "", *_unmarked(row[0])) for row in _rows(path, 1)]
+
+
+def _unmarked(marked: str) -> tuple[str, tuple[Mark, ...]]:
+    text, marks, at = "", [], 0
+    for match in _MARK.finditer(marked):
+        text += marked[at : match.start()]
+        names = tuple(part.strip() for part in match[1].split(","))
+        marks.append(Mark(names, len(text), len(text) + len(match[2])))
+        text += match[2]
+        at = match.end()
+    return text + marked[at:], tuple(marks)
 
 
 def read_replies(path: Path) -> list[Sentence]:

@@ -1,7 +1,7 @@
 """A coach for honest amends that runs on your own machine.
 
 Read the code in this order: `types` (the values), `app` (how the parts are put together), `coaching.turn`
-(one turn as a story), then `guide`, `llm` and `coaching` for the parts, `cli` and `ui` for the faces.
+(one turn as a story), then `guide`, `llm`, `guardrails` and `coaching` for the parts, `cli` and `ui` for the faces.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coach.errors import CoachError, GuideError, InputError, ModelError, SettingsError
-from coach.types import Contact, Conversation, Done, Passage, Reply, Sources, Token
+from coach.types import Contact, Conversation, Done, Finding, Help, Passage, Reply, Sources, Token, Verdict
 
 if TYPE_CHECKING:
     from coach.app import Coach
@@ -20,7 +20,9 @@ __all__ = [
     "Contact",
     "Conversation",
     "Done",
+    "Finding",
     "GuideError",
+    "Help",
     "InputError",
     "ModelError",
     "Passage",
@@ -28,6 +30,7 @@ __all__ = [
     "SettingsError",
     "Sources",
     "Token",
+    "Verdict",
 ]
 
 

@@ -7,20 +7,26 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from coach import settings as configuration
+from coach.coaching.fixed import Fixed
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.coaching.turn import Turns
-from coach.errors import ModelError
+from coach.errors import CoachError, ModelError
+from coach.guardrails.crisis import HelpLines
+from coach.guardrails.gates import Gates
+from coach.guardrails.policy import Policy
+from coach.guardrails.signals import Signals
 from coach.guide.embed import SentenceTransformerEmbedder
 from coach.guide.index import Index, Report
-from coach.guide.retrieve import Retriever
+from coach.guide.retrieve import Retriever, passage_beginning
 from coach.llm import catalog, download
 from coach.llm.engine import Engine
 from coach.llm.llama import LlamaEngine
 from coach.settings import Settings
-from coach.types import Conversation, Event, Passage
+from coach.types import Contact, Conversation, Danger, Event, Help, Passage, Verdict
 
 __all__ = ["Coach", "choose_model"]
 
@@ -48,9 +54,24 @@ class Coach:
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._index_lock = threading.Lock()
+        self.policy = Policy.load(settings.prompts / "guardrails" / "policy.yaml")
+        self._help_lines = HelpLines(settings.prompts / "crisis" / "lines.yaml")
+        self.country = self._help_lines.code(settings.country)
+        self.gates = Gates(
+            self.policy,
+            settings.prompts,
+            Signals(
+                settings.models_dir / catalog.EMBEDDER.name,
+                settings.prompts / "guardrails" / "signals.npz",
+                self.policy.ids,
+            ),
+        )
+        self.fixed = Fixed(self.prompts, self.policy, self.gates.signs, help_for=self.help, passage=self._beginning)
         self._turns = Turns(
             search=self,
             embedder=self.embedder,
+            gates=self.gates,
+            fixed=self.fixed,
             prompts=self.prompts,
             engine=self.engine,
             passages=settings.passages,
@@ -119,6 +140,63 @@ class Coach:
                     self.index.build()
                 self._retriever = Retriever(self.index)
             return self._retriever
+
+    def _beginning(self, section: str, words: str) -> Passage | None:
+        """A paragraph of the coach's own guide; None where there is no index, for redirects must work without."""
+        try:
+            self._opened()
+            return passage_beginning(self.index, section, words)
+        except CoachError:
+            return None
+
+    # --- danger -----------------------------------------------------------------------------------------------
+
+    @property
+    def countries(self) -> dict[str, str]:
+        """Those with help lines: names by code, such as "US"."""
+        return self._help_lines.countries
+
+    def choose_country(self, country: str) -> None:
+        """Take the help lines of a country, given by its name or code ("" for none), from now on.
+
+        Raises:
+            SettingsError: There are no lines for it, or coach.toml cannot be written.
+        """
+        self.country = self._help_lines.code(country)
+        configuration.remember("country", self.country)
+
+    def help(self, danger: Danger | None) -> Help | None:
+        """Where to find help in a danger, in the country chosen; None for no danger."""
+        return self._help_lines.help(danger, self.country) if danger else None
+
+    # --- judgement --------------------------------------------------------------------------------------------
+
+    def check(
+        self,
+        text: str,
+        surface: Literal["chat", "draft", "reply"] = "chat",
+        *,
+        contact: Contact = Contact.TALKING,
+        conversation: Conversation | None = None,
+    ) -> Verdict:
+        """What the guardrails make of a text. No chat model is needed or used.
+
+        Args:
+            text: A message to the coach, a message somebody means to send, or a sentence of an answer.
+            surface: Which of these it is.
+            contact: For a draft, how things stand between the two.
+            conversation: For a message to the coach, what was said before.
+
+        Raises:
+            InputError: The text is empty, far too long, or not in English.
+            ModelError: The search model, which the detectors rest on, is missing or damaged.
+        """
+        clean(text)  # refuses what cannot be read; the text itself stays as it is, for the findings point into it
+        if surface == "draft":
+            return self.gates.draft(text, contact)
+        if surface == "reply":
+            return self.gates.reply(text)
+        return self.gates.chat(text, (conversation or Conversation()).standing)[0]
 
     # --- answers ----------------------------------------------------------------------------------------------
 

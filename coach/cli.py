@@ -102,8 +102,13 @@ def page(
         int | None, typer.Option(help="Where to serve the page; the next free port if it is taken.")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser tab.")] = True,
+    country: Annotated[
+        str | None, typer.Option(help="Your country, for the help lines: a code such as US. It is kept.")
+    ] = None,
 ) -> None:
     """Open the page in the browser."""
+    if country is not None:
+        _open("none").choose_country(country)
     if context.invoked_subcommand is not None:
         return
     from coach.ui.server import serve
@@ -168,6 +173,11 @@ def _answer(coach: Any, message: str, conversation: Conversation | None, as_json
         print()
         for passage in reply.passages:
             print(_place(passage))
+    if reply.help and reply.action != "crisis":
+        numbers = [reach for _, reach in reply.help.lines]
+        print(f"\nHelp: {'; '.join([reply.help.emergency, *numbers, reply.help.finder])}")
+    if reply.help and not reply.help.country:
+        err.print("[dim]For the numbers of your country, once: coach --country US[/dim]")
     how = {"model": f"Written by {coach.model_name}, checked against the guide", "guide": "Put together from the guide"}
     if reply.made_by in how:
         note = f" ({reply.note})" if reply.note else ""

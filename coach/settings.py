@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     context: int = Field(0, ge=0, le=131072)  # 0: what the model and the memory allow
     answer_tokens: int = Field(320, ge=16, le=4096)  # an answer's length at most
     passages: int = Field(3, ge=1, le=4)  # passages given to the model for one question
+    country: str = ""  # for the help lines: a code such as "US", or "" for the international finder
     port: int = Field(7860, ge=1, le=65535)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from coach.coaching.prompt import Prompts
-from coach.guardrails import crisis
+from coach.guardrails.crisis import Signs
 from coach.guardrails.policy import Policy
 from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Standing, Verdict
 
@@ -30,8 +30,8 @@ class Fixed:
     Args:
         prompts: Holds their words.
         policy: The tactics.
-        lines: The help lines.
-        country: Gives the code of the person's country, or "".
+        signs: Tell who is in danger, and when a danger has passed.
+        help_for: Where to find help in a danger.
         passage: Finds the passage of the coach's own guide that begins with a phrase, by section; None if
             there is no index yet.
     """
@@ -40,19 +40,15 @@ class Fixed:
         self,
         prompts: Prompts,
         policy: Policy,
-        lines: crisis.HelpLines,
-        country: Callable[[], str],
+        signs: Signs,
+        help_for: Callable[[Danger | None], Help | None],
         passage: Callable[[str, str], Passage | None],
     ) -> None:
         self._prompts = prompts
         self._policy = policy
-        self._lines = lines
-        self._country = country
+        self._signs = signs
+        self.help = help_for
         self._passage = passage
-
-    def help(self, danger: Danger | None) -> Help | None:
-        """Where to find help in a danger, in the person's country."""
-        return self._lines.help(danger, self._country()) if danger else None
 
     def gate(self, text: str, verdict: Verdict, standing: Standing, history: Conversation) -> Answer | None:
         """The reply to a message that is not to be coached; None if it is."""
@@ -78,16 +74,16 @@ class Fixed:
         numbers = self._prompts.render(
             "crisis/help", emergency=found.emergency, country=found.country, lines=found.lines, finder=found.finder
         )
-        name = "self_harm_other" if danger == "self_harm" and crisis.about_somebody_else(text) else danger
+        name = "self_harm_other" if danger == "self_harm" and self._signs.somebody_else(text) else danger
         form = sum(turn.standing.danger == danger for turn in history.turns) % 2
         return Answer(self._prompts.render(f"crisis/{name}", form=form, help=numbers), "crisis", standing)
 
     def _after_danger(self, text: str, standing: Standing, history: Conversation) -> Answer:
         """Nothing is coached until somebody says that the danger has passed, or was none."""
         passed = replace(standing, waiting=False)
-        if crisis.contradicts(text) and not standing.softened:
+        if self._signs.misunderstood(text) and not standing.softened:
             return Answer(self._prompts.render("crisis/misunderstood"), "crisis", replace(passed, softened=True))
-        if crisis.eases(text):
+        if self._signs.safer(text):
             return Answer(self._prompts.render("crisis/safer"), "crisis", passed)
         text = self._prompts.render("crisis/waiting", danger=standing.danger, form=len(history.turns) % 2)
         return Answer(text, "crisis", standing)
@@ -97,7 +93,9 @@ class Fixed:
         known = history.passages
         found = self._passage(tactic.section, tactic.passage)
         if found:
-            number = known[found.id].number if found.id in known else 1 + max((p.number for p in known.values()), default=0)
+            number = (
+                known[found.id].number if found.id in known else 1 + max((p.number for p in known.values()), default=0)
+            )
             found = replace(found, number=number)
         was = history.standing.contact
         closed = self._prompts.data("guardrails/closed") if was in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE) else {}

@@ -18,11 +18,24 @@ from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import ModelError
+from coach.guardrails.gates import Gates
 from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
-from coach.guardrails.gates import Gates
 from coach.llm.engine import Engine
-from coach.types import Conversation, Done, Event, Message, Passage, Reply, Sources, Timings, Token, Turn, Usage, Verdict
+from coach.types import (
+    Conversation,
+    Done,
+    Event,
+    Message,
+    Passage,
+    Reply,
+    Sources,
+    Timings,
+    Token,
+    Turn,
+    Usage,
+    Verdict,
+)
 
 __all__ = ["Search", "Turns"]
 

@@ -9,10 +9,12 @@ import base64
 import binascii
 import re
 from dataclasses import replace
+from pathlib import Path
 
-from coach.guardrails import crisis, standing
+from coach.guardrails.crisis import DANGERS, Signs
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Reading, Signals, Span
+from coach.guardrails.standing import CLOSED, Told
 from coach.types import Contact, Danger, Finding, Standing, Verdict
 
 __all__ = ["Gates"]
@@ -26,8 +28,6 @@ DRAFT = 0.5  # probability of a span's strongest words
 HOLD = ("threat", "self_harm_leverage")
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 
-DANGERS: tuple[Danger, ...] = ("self_harm", "violence_by_user", "violence_to_user", "legal_order")
-CLOSED = (Contact.BLOCKED, Contact.ASKED_FOR_SPACE, Contact.NO_CONTACT_ORDER)
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
 _INVENTED = re.compile(r"https?:|www\.|\S@\S+\.\w|\b\w+\.(?:com|org|net|co\.uk)\b|\+?\d(?:[ ().-]?\d){6,}|<\|?\w")
 
@@ -37,12 +37,15 @@ class Gates:
 
     Args:
         policy: The tactics.
+        prompts: The prompts/ folder, for the patterns of what is said outright.
         signals: The detectors. Without their encoder, only danger that is said outright is found, and
             anything else raises ModelError.
     """
 
-    def __init__(self, policy: Policy, signals: Signals) -> None:
+    def __init__(self, policy: Policy, prompts: Path, signals: Signals) -> None:
         self._policy = policy
+        self.signs = Signs(prompts / "crisis" / "signs.yaml")
+        self._told = Told(prompts / "guardrails" / "standing.yaml")
         self._signals = signals
 
     def chat(self, text: str, before: Standing | None = None) -> tuple[Verdict, Standing]:
@@ -51,8 +54,8 @@ class Gates:
         Raises:
             ModelError: The encoder is missing or damaged, and the message does not speak of danger outright.
         """
-        now = standing.told(text, before or Standing())
-        said = crisis.signs(text)
+        now = self._told.after(text, before or Standing())
+        said = self.signs.danger(text)
         if said and said[1] and not self._signals.available:
             return _in_danger(said[0], now)
         reading = self._signals.chat(text)
@@ -64,7 +67,7 @@ class Gates:
         closed = now.contact in CLOSED
         if reading.classes["redirect"] >= (REDIRECT_CLOSED if closed else REDIRECT):
             return Verdict("redirect", self._tactics(text, reading)), now
-        if closed and before is not None and before.contact and standing.reaches_out(text):
+        if closed and before is not None and before.contact and self._told.reaches_out(text):
             if now.contact is Contact.NO_CONTACT_ORDER:
                 return Verdict("crisis", crisis="legal_order"), now
             reason = "They have closed the door, as you said before, and this looks for a way to them."
@@ -80,9 +83,9 @@ class Gates:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        spans = self._signals.draft(text, DRAFT)
+        spans, _ = self._signals.draft(text, DRAFT)
         findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
-        said = crisis.signs(text)
+        said = self.signs.danger(text)
         danger = said[0] if said and said[1] and said[0] != "legal_order" else None
         if danger == "violence_to_user":  # in a message to the other person it is a complaint, not a call for help
             danger = None
@@ -115,12 +118,12 @@ class Gates:
 
     def _finding(self, text: str, span: Span) -> Finding:
         return Finding(
-            span.tactic,
+            span.name,
             span.start,
             span.end,
             text[span.start : span.end],
             span.confidence,
-            self._policy[span.tactic].reader,
+            self._policy[span.name].reader,
         )
 
     def _reason(self, tactic: str) -> str:
@@ -143,8 +146,8 @@ def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None
 
 
 def _in_danger(danger: Danger, now: Standing) -> tuple[Verdict, Standing]:
-    if danger == "legal_order":
-        now = replace(now, contact=Contact.NO_CONTACT_ORDER)
+    if danger == "legal_order":  # what does not reach for the other person can be coached
+        return Verdict("crisis", crisis=danger), replace(now, contact=Contact.NO_CONTACT_ORDER, danger=danger)
     return Verdict("crisis", crisis=danger), replace(now, danger=danger, waiting=True)
 
 

@@ -19,7 +19,7 @@ _ALIKE = dict(
         strict=True,
     )
 )
-_QUOTES = {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"'}
+_ALIKE_SIGNS = {"\t": " ", "\r": " ", "’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"'}
 _LEET = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-_*]){3,}[^\W\d_](?!\w)")
 _LEETED = re.compile(r"(?<![\w$@!])(?=[\w$@!]*[A-Za-z]{2})(?=[\w$@!]*[A-Za-z][013457@$!][A-Za-z])[\w$@!]*[\w](?!\w)")
@@ -47,7 +47,7 @@ def normalise(text: str) -> Normalised:
     """Undo what makes words look other than they read."""
     characters: list[tuple[str, int]] = []
     for at, raw in enumerate(text):
-        for character in unicodedata.normalize("NFKC", _QUOTES.get(raw, raw)):
+        for character in unicodedata.normalize("NFKC", _ALIKE_SIGNS.get(raw, raw)):
             if unicodedata.category(character) not in ("Cf", "Cc", "Mn") or character == "\n":
                 characters.append((character, at))
     characters = _unmask(characters)

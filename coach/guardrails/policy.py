@@ -82,7 +82,9 @@ class Policy:
         try:
             tactics = TypeAdapter(tuple[Tactic, ...]).validate_python(values)
         except ValidationError as error:
-            lines = [f"line {_line(root, e['loc'])}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            lines = [
+                f"line {_line(root, e['loc'])}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            ]
             raise PromptError(f"{path} has mistakes. {'; '.join(lines)}.", hint="Correct these lines.") from error
         seen: set[str] = set()
         for number, tactic in enumerate(tactics):

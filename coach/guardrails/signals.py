@@ -1,8 +1,10 @@
 """The detectors: a text in, what it asks for or does out, with the words that show it.
 
-One small encoder reads the text once. Heads on top of it say what a message to the coach wants (classes and
-tactics), which words of a draft carry which tactic, and what kind of sentence the coach's model has written.
-They were trained by `python -m scripts.train_signals` and know nothing of the conversation: `coach.guardrails.gates` decides.
+A small encoder, in two versions adapted to messages and to drafts, reads the text once. Heads on top of it say
+what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has written, which
+words of a draft carry which tactic, and which show a part of an apology. They were trained by
+`python -m scripts.train_signals` and know nothing of the conversation; what follows from what they find is decided
+in `coach.guardrails.gates`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from coach.encoder import Array, Encoder
 from coach.errors import ModelError
 from coach.guardrails.normalise import Normalised, normalise
 
-__all__ = ["CLASSES", "REPLY_KINDS", "Reading", "Signals", "Span"]
+__all__ = ["CLASSES", "CRITERIA", "REPLY_KINDS", "Reading", "Signals", "Span"]
 
 CLASSES = ("coach", "off_topic", "redirect", "self_harm", "violence_by_user", "violence_to_user", "legal_order")
+CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
 WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
 OVERLAP = 40
+PART = 0.5  # probability of a part of an apology
 LOW = 0.35  # share of a span's best probability that its words must have
 
 
@@ -40,9 +44,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Words that carry a tactic."""
+    """Words that carry a tactic, or show a part of an apology."""
 
-    tactic: str
+    name: str
     start: int
     end: int
     confidence: float
@@ -61,7 +65,7 @@ class Signals:
         self._folder = folder
         self._weights = weights
         self._tactics = tuple(tactics)
-        self._encoder: Encoder | None = None
+        self._encoders: dict[str, Encoder] = {}
         self._heads: dict[str, Array] = {}
         self._lock = threading.Lock()
 
@@ -78,12 +82,12 @@ class Signals:
         """
         plain = normalise(text)
         readings = []
-        for states, offsets in self._windows(plain):
+        for states, offsets in self._windows("chat", plain):
             both = np.concatenate([states.mean(axis=0), states.max(axis=0)])
             classes = _softmax(self._head("chat", both))
             tactics = _softmax(self._head("chat_tactics", both))
             weight = states @ self._heads["chat.weight"][int(classes[1:].argmax()) + 1, : states.shape[1]]
-            start, end = plain.place(*_peak(plain.text, offsets, weight))
+            start, end = plain.place(*_peak(plain.text, offsets, weight[: len(offsets)]))
             readings.append((float(classes[2:].sum()), classes, tactics, start, end))
         _, classes, tactics, start, end = max(readings, key=lambda reading: reading[0])
         return Reading(
@@ -93,8 +97,8 @@ class Signals:
             end,
         )
 
-    def draft(self, text: str, threshold: float) -> list[Span]:
-        """The words of a draft that carry tactics, in the order of the text.
+    def draft(self, text: str, threshold: float) -> tuple[list[Span], list[Span]]:
+        """The words of a draft that carry tactics, and those that show parts of an apology; in the text's order.
 
         Args:
             text: The draft.
@@ -104,13 +108,25 @@ class Signals:
             ModelError: The encoder is missing or damaged.
         """
         plain = normalise(text)
+        windows = self._windows("draft", plain)
+        tactics = self._spans(plain, windows, "draft", self._tactics, threshold)
+        return tactics, self._spans(plain, windows, "criteria", CRITERIA, PART)
+
+    def _spans(
+        self,
+        plain: Normalised,
+        windows: Sequence[tuple[Array, Sequence[tuple[int, int]]]],
+        head: str,
+        names: Sequence[str],
+        threshold: float,
+    ) -> list[Span]:
         found: list[Span] = []
-        for states, offsets in self._windows(plain):
-            chances = 1 / (1 + np.exp(-self._head("draft", states)))
-            for column, tactic in enumerate(self._tactics):
+        for states, offsets in windows:
+            chances = np.asarray(1 / (1 + np.exp(-self._head(head, states))), np.float32)
+            for column, name in enumerate(names):
                 for first, last, confidence in _runs(chances[:, column], threshold):
                     start, end = plain.place(offsets[first][0], offsets[last][1])
-                    found.append(Span(tactic, start, end, confidence))
+                    found.append(Span(name, start, end, confidence))
         return _merged(found)
 
     def reply(self, sentence: str) -> dict[str, float]:
@@ -119,13 +135,13 @@ class Signals:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        states, _ = self._windows(normalise(sentence))[0]
+        states, _ = self._windows("chat", normalise(sentence))[0]
         both = np.concatenate([states.mean(axis=0), states.max(axis=0)])
         return dict(zip(REPLY_KINDS, _softmax(self._head("reply", both)).tolist(), strict=True))
 
-    def _windows(self, plain: Normalised) -> list[tuple[Array, list[tuple[int, int]]]]:
+    def _windows(self, task: str, plain: Normalised) -> list[tuple[Array, list[tuple[int, int]]]]:
         """Token states and places in the text, window by window, without the markers at the ends."""
-        encoder = self._loaded()
+        encoder = self._loaded(task)
         (ids,), (offsets,) = encoder.tokens([plain.text])
         first, *inner, last = ids
         starts = range(0, max(1, len(inner) - OVERLAP), WINDOW - OVERLAP)
@@ -138,9 +154,9 @@ class Signals:
     def _head(self, name: str, x: Array) -> Array:
         return np.asarray(x @ self._heads[f"{name}.weight"].T + self._heads[f"{name}.bias"], np.float32)
 
-    def _loaded(self) -> Encoder:
+    def _loaded(self, task: str) -> Encoder:
         with self._lock:
-            if self._encoder is None:
+            if task not in self._encoders:
                 try:
                     with np.load(self._weights) as stored:
                         arrays = {name: stored[name].astype(np.float32) for name in stored.files}
@@ -148,10 +164,10 @@ class Signals:
                     raise ModelError(
                         f"The guardrails' weights cannot be read: {error}.", hint="Restore prompts/guardrails."
                     ) from error
-                self._heads = {name: array for name, array in arrays.items() if not name.startswith("encoder.")}
-                adapter = {name: array for name, array in arrays.items() if name.startswith("encoder.")}
-                self._encoder = Encoder(self._folder, adapter, longest=4096)
-            return self._encoder
+                self._heads = {name: array for name, array in arrays.items() if "/" not in name}
+                changes = {n.split("/")[1]: array for n, array in arrays.items() if n.startswith(f"{task}/")}
+                self._encoders[task] = Encoder(self._folder, changes, longest=4096)
+            return self._encoders[task]
 
 
 def _softmax(x: Array) -> Array:
@@ -187,8 +203,7 @@ def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple
     for last, (_, end) in enumerate(offsets):
         closing = last + 1 == len(offsets) or text[end - 1 : end] in ".!?\n" or "\n" in text[end : offsets[last + 1][0]]
         if closing:
-            mean = float(weight[first : last + 1].mean())
-            if mean > best and last - first >= 2:
+            if last - first >= 2 and (mean := float(weight[first : last + 1].mean())) > best:
                 best, found = mean, (offsets[first][0], end)
             first = last + 1
     return found
@@ -197,11 +212,11 @@ def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple
 def _merged(spans: list[Span]) -> list[Span]:
     """Spans of the same tactic that touch, made one."""
     merged: list[Span] = []
-    for span in sorted(spans, key=lambda s: (s.tactic, s.start)):
+    for span in sorted(spans, key=lambda s: (s.name, s.start)):
         last = merged[-1] if merged else None
-        if last and last.tactic == span.tactic and span.start <= last.end + 2:
+        if last and last.name == span.name and span.start <= last.end + 2:
             confidence = max(last.confidence, span.confidence)
-            merged[-1] = Span(span.tactic, last.start, max(last.end, span.end), confidence)
+            merged[-1] = Span(span.name, last.start, max(last.end, span.end), confidence)
         else:
             merged.append(span)
     return sorted(merged, key=lambda s: s.start)

@@ -184,8 +184,8 @@ def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:
 
 def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
     row = db.execute(
-        'SELECT chunks.id, title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask, origin'
-        " FROM chunks JOIN sections ON sections.id = chunks.section"
+        'SELECT chunks.id, sections.title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask,'
+        " origin FROM chunks JOIN sections ON sections.id = chunks.section"
         " JOIN sources ON sources.source = chunks.source WHERE chunks.id = ?",
         (chunk,),
     ).fetchone()

@@ -12,7 +12,7 @@ import gradio as gr
 
 from coach.app import Coach
 from coach.errors import CoachError
-from coach.types import Conversation, Done, Passage, Sources, Token
+from coach.types import Conversation, Done, Help, Passage, Sources, Token
 from coach.ui import render
 
 __all__ = ["CSS", "HEAD", "Page", "theme"]
@@ -74,6 +74,7 @@ class Page:
                 placeholder=words["placeholder"],
                 examples=[{"text": question} for question in words["first_questions"]],
             )
+            card = gr.HTML(visible=False, elem_id="help")
             box = gr.Textbox(
                 label=words["label"],
                 placeholder=words["placeholder"],
@@ -87,10 +88,18 @@ class Page:
             with gr.Row(elem_id="foot"):
                 fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
                 gr.Markdown(f"{words['local']} {words['limit']}", elem_id="limit")
+                country = gr.Dropdown(
+                    [(words["country_none"], ""), *((name, code) for code, name in self._coach.countries.items())],
+                    value=self._coach.country,
+                    label=words["country"],
+                    scale=0,
+                    min_width=190,
+                    elem_id="country",
+                )
             state = gr.State(Conversation())
             timer = gr.Timer(0.7)
 
-            shown = [box, chatbot, state]
+            shown = [box, chatbot, state, card]
             box.submit(self._send, shown, shown, concurrency_id="answer")
             chatbot.example_select(self._example, [chatbot, state], shown, concurrency_id="answer")
             chatbot.retry(self._retry, [chatbot, state], shown, concurrency_id="answer")
@@ -98,6 +107,7 @@ class Page:
             box.stop(self._stop, None, None, queue=False)
             fresh.click(self._fresh, None, shown, queue=False)
             chatbot.clear(self._fresh, None, shown, queue=False)
+            country.change(self._choose_country, [country, state], card, queue=False)
             timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
 
@@ -115,9 +125,20 @@ class Page:
     def _tick(self) -> tuple[str, Any]:
         return self.status(), gr.Timer(active=not (self._warm or self._failure))
 
-    def _fresh(self, request: gr.Request) -> tuple[Any, History, Conversation]:
+    def _fresh(self, request: gr.Request) -> tuple[Any, History, Conversation, Any]:
         self._stop(request)
-        return self._idle(), [], Conversation()
+        return self._idle(), [], Conversation(), self._card(None)
+
+    def _choose_country(self, code: str, state: Conversation) -> Any:
+        """Keep the country, and show the help card with its numbers if there is one."""
+        try:
+            self._coach.choose_country(code)
+        except CoachError as error:
+            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
+        return self._card(self._coach.help(state.standing.danger))
+
+    def _card(self, found: Help | None) -> Any:
+        return gr.HTML(value=render.card(found, self._words), visible=found is not None)
 
     def _busy(self) -> Any:
         return gr.Textbox(value="", submit_btn=False, stop_btn=self._words["stop"])
@@ -151,7 +172,7 @@ class Page:
         """Go back to a message, its own or edited text, and answer it anew. Messages come in pairs."""
         turn = min(int(index) // 2, len(state.turns) - 1)
         if turn < 0:
-            yield gr.skip(), history, state
+            yield gr.skip(), history, state, gr.skip()
             return
         message = text if text is not None else state.turns[turn].message
         yield from self._answer(message, history[: 2 * turn], Conversation(state.turns[:turn]), request)
@@ -167,21 +188,36 @@ class Page:
             for event in _with_first(events):
                 if event is None:
                     before += [_message("user", render.person(text.strip()))]
-                    yield self._busy(), [*before, _message("assistant", render.waiting(words["reading"]))], state
+                    yield (
+                        self._busy(),
+                        [*before, _message("assistant", render.waiting(words["reading"]))],
+                        state,
+                        gr.skip(),
+                    )
                 elif isinstance(event, Sources):
                     passages = event.passages
-                    yield gr.skip(), [*before, _message("assistant", render.waiting(words["writing"]))], state
+                    waiting = render.waiting(words["writing"])
+                    yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
                 elif isinstance(event, Token):
                     said += event.text
-                    yield gr.skip(), [*before, _message("assistant", render.answer(said, passages, words))], state
+                    so_far = render.answer(said, passages, words)
+                    yield gr.skip(), [*before, _message("assistant", so_far)], state, gr.skip()
                 elif isinstance(event, Done):
                     reply = event.reply
                     note = words["stopped"] if stop.is_set() else render.how(reply, self._coach.model_name, words)
-                    final = render.answer(reply.text, reply.passages, words, note=note)
-                    yield self._idle(), [*before, _message("assistant", final)], reply.conversation
+                    final = render.answer(
+                        reply.text,
+                        reply.passages,
+                        words,
+                        note=note,
+                        action=reply.action,
+                        reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
+                    )
+                    shown = [*before, _message("assistant", final)]
+                    yield self._idle(), shown, reply.conversation, self._card(reply.help)
         except CoachError as error:
             gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
-            yield self._idle(text), history, state  # nothing is lost: the text goes back into the box
+            yield self._idle(text), history, state, gr.skip()  # nothing is lost: the text goes back into the box
         finally:
             stop.set()  # also when the tab was closed while the model wrote
             if self._stops.get(tab) is stop:

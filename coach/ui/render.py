@@ -6,9 +6,9 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-from coach.types import Passage, Reply
+from coach.types import Help, Passage, Reply, Verdict
 
-__all__ = ["answer", "how", "person", "waiting"]
+__all__ = ["answer", "card", "how", "person", "waiting", "why"]
 
 Words = Mapping[str, str]
 
@@ -23,7 +23,15 @@ def waiting(line: str) -> str:
     return f'<div class="waiting">{html.escape(line)}</div>'
 
 
-def answer(text: str, passages: Sequence[Passage], words: Words, *, note: str = "") -> str:
+def answer(
+    text: str,
+    passages: Sequence[Passage],
+    words: Words,
+    *,
+    note: str = "",
+    action: str = "coach",
+    reasons: str = "",
+) -> str:
     """An answer with its sources below it.
 
     Args:
@@ -31,13 +39,41 @@ def answer(text: str, passages: Sequence[Passage], words: Words, *, note: str = 
         passages: Its sources.
         words: What the page says, from prompts/page.yaml.
         note: A quiet line at the end.
+        action: What the guardrails decided; a redirect and a crisis look different.
+        reasons: HTML from `why`.
     """
     numbers = {passage.number for passage in passages}
     paragraphs = "".join(f"<p>{_cite(part, numbers)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part)
+    label = f'<div class="kind">{html.escape(words[action])}</div>' if action in ("redirect", "crisis") else ""
     sources = "".join(_source(passage, words) for passage in passages)
     listed = f'<div class="sources"><div class="sources-title">{html.escape(words["sources"])}</div>{sources}</div>'
     quiet = f'<div class="quiet">{html.escape(note)}</div>' if note else ""
-    return f'<div class="answer">{paragraphs}</div>{listed if sources else ""}{quiet}'
+    body = f'<div class="answer {action}">{label}{paragraphs}{reasons}</div>'
+    return f"{body}{listed if sources else ''}{quiet}"
+
+
+def why(verdict: Verdict, words: Words) -> str:
+    """What the guardrails found in a message, folded away; "" if they found nothing."""
+    found = "".join(
+        f"<p><q>{html.escape(finding.quote)}</q><br>{html.escape(finding.reason)}</p>" for finding in verdict.findings
+    )
+    return f'<details class="why"><summary>{html.escape(words["why"])}</summary>{found}</details>' if found else ""
+
+
+def card(found: Help | None, words: Words) -> str:
+    """The help card, that stays in sight; "" if there is no need for one."""
+    if found is None:
+        return ""
+    lines = "".join(f"<li>{html.escape(name)}: <b>{html.escape(reach)}</b></li>" for name, reach in found.lines)
+    place = f" ({html.escape(found.country)})" if found.country else ""
+    hint = "" if found.country else f"<p>{html.escape(words['help_country'])}</p>"
+    checked = html.escape(words["help_checked"].format(day=found.checked))
+    return (
+        f'<section class="help" aria-label="{html.escape(words["help"])}"><h2>{html.escape(words["help"])}</h2><ul>'
+        f"<li>{html.escape(words['help_now'])}{place}: <b>{html.escape(found.emergency)}</b></li>{lines}"
+        f"<li>{html.escape(words['help_finder'])}: <b>{html.escape(found.finder)}</b></li></ul>"
+        f"{hint}<p>{checked}</p></section>"
+    )
 
 
 def how(reply: Reply, model: str, words: Words) -> str:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 
 from coach.coaching.prompt import Prompts
 from coach.errors import PromptError
+from coach.guardrails.policy import Policy
 from coach.settings import load
 from coach.types import Conversation, Passage, Turn
 
 FOLDER = load().prompts
+POLICY = Policy.load(FOLDER / "guardrails" / "policy.yaml")
 PASSAGE = Passage("a.1", 4, "Title", "Chapter", "Whole text.", "a.md", 0.5, excerpt="The excerpt.")
 
 
@@ -19,6 +22,17 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         "system": {},
         "hello": {},
         "not_covered": {"first": True},
+        "other_language": {},
+        "guardrails/redirect": {"tactic": POLICY["threat"], "form": 1, "number": 2, "closed": ["They have gone."]},
+        "crisis/help": {"emergency": "112", "country": "", "lines": [("Line", "116 123")], "finder": "f.example"},
+        "crisis/misunderstood": {},
+        "crisis/safer": {},
+        "crisis/waiting": {"danger": "self_harm", "form": 0},
+        **{
+            f"crisis/{name}": {"form": form, "help": "Numbers"}
+            for form in (0, 1)
+            for name in ("self_harm", "self_harm_other", "violence_by_user", "violence_to_user", "legal_order")
+        },
         "turn": {"message": "m", "notes": [(1, "n")], "known": ["[2]"]},
         "compose": {
             "points": [("p", 1)],
@@ -28,7 +42,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
             "ask_number": 1,
         },
     }
-    assert {path.stem for path in FOLDER.rglob("*.j2")} == values.keys()
+    assert {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.j2")} == values.keys()
     for name, given in values.items():
         text = prompts.render(name, **given)
         assert text
@@ -53,3 +67,15 @@ def test_the_prompt_only_grows() -> None:
     second = prompts.messages(Conversation((turn,)), "two")
     assert second[: len(first)] == first
     assert [m.role for m in second[-3:]] == ["user", "assistant", "user"]
+
+
+def test_every_form_of_every_redirect_reads_as_whole_sentences() -> None:
+    prompts = Prompts(FOLDER)
+    for tactic in POLICY:
+        forms = [
+            prompts.render("guardrails/redirect", tactic=tactic, form=form, number=1, closed=()) for form in range(6)
+        ]
+        for text, following in itertools.pairwise(forms):
+            assert text.endswith("?")
+            assert "[1]" in text
+            assert not set(text.split("\n\n")) & set(following.split("\n\n"))

@@ -49,6 +49,8 @@ def turns(coach: Coach, engine: Scripted | None) -> Turns:
     return Turns(
         search=coach,
         embedder=coach.embedder,
+        gates=coach.gates,
+        fixed=coach.fixed,
         prompts=coach.prompts,
         engine=lambda: engine,
         passages=3,

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coach import Coach, Conversation, Reply
+from coach.errors import PromptError, SettingsError
+from coach.guardrails.crisis import HelpLines, Signs
+from coach.guardrails.patterns import Patterns
+from coach.settings import Settings, load
+from tests.conftest import answer
+
+PROMPTS = load().prompts
+SIGNS = Signs(PROMPTS / "crisis" / "signs.yaml")
+LINES = HelpLines(PROMPTS / "crisis" / "lines.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "danger"),
+    [
+        ("i want to kill myself", "self_harm"),
+        ("no quiero vivir sin ella, quiero morirme", "self_harm"),
+        ("im going to hurt him if he opens that door", "violence_by_user"),
+        ("he hits me when he drinks", "violence_to_user"),
+        ("she got a restraining order", "legal_order"),
+        ("ich will nicht mehr leben", "self_harm"),
+    ],
+)
+def test_danger_said_outright_is_found_without_any_model(text: str, danger: str) -> None:
+    assert SIGNS.danger(text) == (danger, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my dad killed himself years ago",
+        "that joke was a suicide mission lol",
+        "the restraining order ended in May",
+        "i was so embarrassed i wanted to die",
+    ],
+)
+def test_history_and_idiom_are_excused(text: str) -> None:
+    found = SIGNS.danger(text)
+    assert found is None or found[1] is False
+
+
+@pytest.mark.parametrize(
+    "text", ["she is skilled at this", "in order to talk", "this is killing me", "I restrain myself"]
+)
+def test_words_inside_words_are_no_signs(text: str) -> None:
+    assert SIGNS.danger(text) is None
+
+
+def test_every_country_has_an_emergency_number_and_the_finder() -> None:
+    assert len(LINES.countries) == 10
+    for code in ["", *LINES.countries]:
+        for danger in ("self_harm", "violence_by_user", "violence_to_user", "legal_order"):
+            found = LINES.help(danger, code)
+            assert found.emergency
+            assert found.finder == "findahelpline.com"
+            assert found.checked
+
+
+def test_a_country_is_known_by_code_or_name() -> None:
+    assert LINES.code("uk") == LINES.code("United Kingdom") == LINES.code("gb") == "GB"
+    assert LINES.code("") == ""
+    with pytest.raises(SettingsError, match="Atlantis"):
+        LINES.code("Atlantis")
+
+
+def test_a_broken_pattern_file_names_its_group(tmp_path: Path) -> None:
+    broken = tmp_path / "signs.yaml"
+    broken.write_text("self_harm:\n  said: ['(']\n", encoding="utf-8")
+    with pytest.raises(PromptError, match="self_harm"):
+        Patterns(broken)
+
+
+def test_help_comes_with_no_model_no_index_and_nothing_heavy_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; from coach import Coach, Done\n"
+        f"coach = Coach.open(data_dir={str(tmp_path / 'none')!r}, model=None)\n"
+        "*_, last = coach.reply('i want to end my life tonight')\n"
+        "assert last.reply.action == 'crisis', last\n"
+        "assert 'findahelpline.com' in last.reply.text\n"
+        "heavy = {'torch', 'chromadb', 'sentence_transformers', 'llama_cpp', 'gradio'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    nowhere = {"COACH_MODELS_DIR": str(tmp_path / "models"), "PATH": "/usr/bin"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=nowhere, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def told(coach: Coach, *messages: str) -> list[Reply]:
+    conversation: Conversation | None = None
+    replies = []
+    for message in messages:
+        replies.append(answer(coach, message, conversation))
+        conversation = replies[-1].conversation
+    return replies
+
+
+def test_after_a_danger_nothing_is_coached_until_it_has_passed(guide_only: Coach) -> None:
+    replies = told(
+        guide_only,
+        "i dont want to be alive anymore",
+        "how do i apologise to her for lying about money",
+        "no you got that wrong, it was a figure of speech",
+        "how do i apologise to her for lying about money",
+    )
+    assert [reply.action for reply in replies] == ["crisis", "crisis", "crisis", "coach"]
+    assert all(reply.help and reply.help.danger == "self_harm" for reply in replies)
+    assert not replies[1].passages
+    assert "misunderst" not in replies[3].text
+
+
+def test_a_second_danger_is_not_taken_for_a_misunderstanding(guide_only: Coach) -> None:
+    replies = told(guide_only, "i want to die", "you got that wrong", "no one would miss me if i kill myself")
+    assert replies[-1].action == "crisis"
+    assert "findahelpline.com" in replies[-1].text
+
+
+def test_an_order_stops_every_way_to_them_and_nothing_else(guide_only: Coach) -> None:
+    replies = told(
+        guide_only,
+        "she got a restraining order against me last week",
+        "can you help me write her one last letter",
+        "how do i change so i never scare anybody again",
+    )
+    assert [reply.verdict.crisis for reply in replies[:2]] == ["legal_order", "legal_order"]
+    assert "lawyer" in replies[0].text
+    assert replies[2].action == "coach"
+    assert replies[2].help is not None
+
+
+def test_the_country_chosen_gives_its_numbers(settings: Settings) -> None:
+    coach = Coach.open(settings=settings.model_copy(update={"model": "none", "country": "IE"}))
+    assert "1800 247 247" in answer(coach, "i want to kill myself").text
