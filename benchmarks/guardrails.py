@@ -20,6 +20,8 @@ import numpy as np
 
 from benchmarks.labelled import Chat, Draft, read_chat, read_drafts, read_replies
 from coach import settings
+from coach.guardrails.crisis import Signs
+from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
@@ -40,11 +42,14 @@ def main() -> None:
     here = settings.load()
     policy = Policy.load(here.prompts / "guardrails" / "policy.yaml")
     weights = options.weights or here.prompts / "guardrails" / "signals.npz"
-    gates = Gates(policy, here.prompts, Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids))
+    signs = Signs(here.prompts / "crisis" / "signs.yaml")
+    signals = Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids)
+    gates = Gates(policy, here.prompts, signs, signals)
+    judge = Drafts(policy, here.prompts, signs, signals)
     gates.chat("warm")
     figures: dict[str, Any] = {"set": options.set}
     figures["chat"] = chat(gates, read_chat(CASES / f"{options.set}_chat.tsv"), policy.ids, options.wrong)
-    figures["drafts"] = drafts(gates, read_drafts(CASES / f"{options.set}_drafts.tsv"), policy.ids, options.wrong)
+    figures["drafts"] = drafts(judge, read_drafts(CASES / f"{options.set}_drafts.tsv"), policy.ids, options.wrong)
     path = CASES / f"{options.set}_replies.tsv"
     if path.exists():
         found = [(sentence, gates.reply(sentence.text).action) for sentence in read_replies(path)]
@@ -93,9 +98,9 @@ def chat(gates: Gates, cases: Sequence[Chat], tactics: Sequence[str], wrong: boo
     return figures
 
 
-def drafts(gates: Gates, cases: Sequence[Draft], tactics: Sequence[str], wrong: bool) -> dict[str, Any]:
+def drafts(judge: Drafts, cases: Sequence[Draft], tactics: Sequence[str], wrong: bool) -> dict[str, Any]:
     """Figures for drafts."""
-    verdicts, seconds = timed(cases, lambda case: gates.draft(case.text, case.contact))
+    verdicts, seconds = timed(cases, lambda case: judge.judge(case.text, case.contact).verdict)
     found = list(zip(cases, verdicts, strict=True))
     wanted = [case.tactics for case in cases]
     named = [{finding.tactic for finding in verdict.findings} for verdict in verdicts]
@@ -109,6 +114,9 @@ def drafts(gates: Gates, cases: Sequence[Draft], tactics: Sequence[str], wrong: 
         "unmarked drafts flagged": share(bool(v.findings) for _, v in good),
         "ready drafts flagged": share(bool(v.findings) for c, v in good if c.verdict == "ready"),
         "marked drafts with a finding": share(bool(v.findings) for _, v in marked),
+        "verdict accuracy": share(v.action == c.verdict for c, v in found),
+        "holds found": share(v.action == "hold" for c, v in found if c.verdict == "hold"),
+        "ready called ready": share(v.action == "ready" for c, v in found if c.verdict == "ready"),
         "span overlap (characters, mean IoU)": round(float(np.mean([overlap(c, v) for c, v in marked])), 3),
     }
     table(f"Drafts ({len(cases)}, {len(marked)} with marked words)", figures)

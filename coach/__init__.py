@@ -9,7 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coach.errors import CoachError, GuideError, InputError, ModelError, SettingsError
-from coach.types import Contact, Conversation, Done, Finding, Help, Passage, Reply, Sources, Token, Verdict
+from coach.types import (
+    Contact,
+    Conversation,
+    Criterion,
+    Done,
+    Finding,
+    Help,
+    Passage,
+    Reply,
+    Review,
+    Sources,
+    Token,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from coach.app import Coach
@@ -19,6 +32,7 @@ __all__ = [
     "CoachError",
     "Contact",
     "Conversation",
+    "Criterion",
     "Done",
     "Finding",
     "GuideError",
@@ -27,6 +41,7 @@ __all__ = [
     "ModelError",
     "Passage",
     "Reply",
+    "Review",
     "SettingsError",
     "Sources",
     "Token",

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from coach import settings as configuration
-from coach.coaching.fixed import Fixed
+from coach.coaching.draft import Reviewer
+from coach.coaching.fixed import Fixed, foreign
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
+from coach.coaching.rewrite import Rewriter
 from coach.coaching.turn import Turns
 from coach.errors import CoachError, ModelError
-from coach.guardrails.crisis import HelpLines
+from coach.guardrails.crisis import HelpLines, Signs
+from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
@@ -26,7 +29,7 @@ from coach.llm import catalog, download
 from coach.llm.engine import Engine
 from coach.llm.llama import LlamaEngine
 from coach.settings import Settings
-from coach.types import Contact, Conversation, Danger, Event, Help, Passage, Verdict
+from coach.types import Contact, Conversation, Danger, Event, Help, Passage, Review, Verdict
 
 __all__ = ["Coach", "choose_model"]
 
@@ -57,16 +60,22 @@ class Coach:
         self.policy = Policy.load(settings.prompts / "guardrails" / "policy.yaml")
         self._help_lines = HelpLines(settings.prompts / "crisis" / "lines.yaml")
         self.country = self._help_lines.code(settings.country)
-        self.gates = Gates(
+        signs = Signs(settings.prompts / "crisis" / "signs.yaml")
+        weights = settings.prompts / "guardrails" / "signals.npz"
+        signals = Signals(settings.models_dir / catalog.EMBEDDER.name, weights, self.policy.ids)
+        self.gates = Gates(self.policy, settings.prompts, signs, signals)
+        self.drafts = Drafts(self.policy, settings.prompts, signs, signals)
+        self.fixed = Fixed(self.prompts, self.policy, signs, help_for=self.help, passage=self._beginning)
+        languages = self.prompts.data("languages")
+        self._reviewer = Reviewer(
+            self.drafts,
             self.policy,
-            settings.prompts,
-            Signals(
-                settings.models_dir / catalog.EMBEDDER.name,
-                settings.prompts / "guardrails" / "signals.npz",
-                self.policy.ids,
-            ),
+            self.prompts,
+            passage=self._beginning,
+            help_for=self.help,
+            foreign=lambda text: foreign(text, languages),
         )
-        self.fixed = Fixed(self.prompts, self.policy, self.gates.signs, help_for=self.help, passage=self._beginning)
+        self._rewriter = Rewriter(self.drafts, self.prompts, self.engine)
         self._turns = Turns(
             search=self,
             embedder=self.embedder,
@@ -193,10 +202,31 @@ class Coach:
         """
         clean(text)  # refuses what cannot be read; the text itself stays as it is, for the findings point into it
         if surface == "draft":
-            return self.gates.draft(text, contact)
+            return self.drafts.judge(text, contact).verdict
         if surface == "reply":
             return self.gates.reply(text)
         return self.gates.chat(text, (conversation or Conversation()).standing)[0]
+
+    def review(self, draft: str, contact: Contact = Contact.TALKING, about: str = "", *, model: bool = False) -> Review:
+        """Look at a message before it is sent.
+
+        Args:
+            draft: The message, up to 6,000 characters. Of a pasted conversation, the lines marked "me:".
+            contact: How things stand between the two; it decides before the words do.
+            about: What the writer did, in a line, for the model's rewrite.
+            model: Let the chat model rewrite it, too, which takes seconds; without, the rewrite is put together
+                from the draft's own sentences.
+
+        Raises:
+            InputError: The draft is empty, a single word, far too long, or not in a script that can be read.
+            ModelError: The search model, which the detectors rest on, is missing or damaged.
+        """
+        review = self._reviewer.review(draft, contact)
+        return self.rewrite(review, about) if model else review
+
+    def rewrite(self, review: Review, about: str = "", cancelled: threading.Event | None = None) -> Review:
+        """A review with the model's rewrite where it wrote one that passes the same review; else as it was."""
+        return self._rewriter.rewrite(review, about, (cancelled or threading.Event()).is_set)
 
     # --- answers ----------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from coach.errors import CoachError, InputError
-from coach.types import Conversation, Done, Passage, Sources, Token
+from coach.types import Contact, Conversation, Done, Passage, Review, Sources, Token
 
 __all__ = ["app", "main"]
 
@@ -183,6 +183,61 @@ def _answer(coach: Any, message: str, conversation: Conversation | None, as_json
         note = f" ({reply.note})" if reply.note else ""
         err.print(f"[dim]{escape(how[reply.made_by] + note)}, {reply.timings.total:.1f} s.[/dim]")
     return reply.conversation
+
+
+@app.command()
+def review(
+    file: Annotated[str, typer.Argument(help="The message in a file; - reads it from standard input.")],
+    contact: Annotated[
+        Contact, typer.Option("--contact", "-c", help="How things stand between the two of you.")
+    ] = Contact.TALKING,
+    about: Annotated[str, typer.Option("--about", help="What you did, in a line.")] = "",
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a message before you send it. Exit code: 0 ready, 3 revise, 4 hold."""
+    try:
+        draft = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file} cannot be read: {error}.", hint="Give a text file, or - for standard input."
+        ) from error
+    coach = _open(model)
+    found = coach.review(draft, contact, about, model=True)
+    if as_json:
+        _dump(found)
+    else:
+        _show(found, coach.prompts.data("review"))
+    sys.exit({"ready": 0, "revise": 3, "hold": 4}[found.verdict.action])
+
+
+def _show(found: Review, words: dict[str, Any]) -> None:
+    """A review in the terminal: the marked draft, what would hurt, what is missing, the rewrite."""
+    colours = {"ready": "green", "revise": "yellow", "hold": "red"}
+    action = found.verdict.action
+    out.print(
+        f"[bold {colours[action]}]{words['verdicts'][action]}.[/] {escape(found.reason)} {escape(found.next_step)}"
+    )
+    for note in found.notes:
+        out.print(f"[dim]{escape(note)}[/dim]")
+    marked, at = "", 0
+    for number, finding in sorted(enumerate(found.findings, start=1), key=lambda pair: pair[1].start):
+        start = max(at, finding.start)
+        marked += escape(found.draft[at:start]) + f"[underline yellow]{escape(found.draft[start : finding.end])}[/]"
+        marked += f"[bold]\\[{number}][/bold]"
+        at = max(at, finding.end)
+    out.print(f"\n{marked}{escape(found.draft[at:])}\n")
+    for number, finding in enumerate(found.findings, start=1):
+        out.print(f"[bold]\\[{number}][/bold] {escape(finding.reason)}")
+    for criterion in found.accountability:
+        sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
+        out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")
+    if found.rewrite:
+        how = words["notes"]["model" if found.rewrite_source == "model" else "composed"]
+        out.print(f"\n[bold]{escape(found.rewrite)}[/bold]\n[dim]{escape(how)}[/dim]")
+    if found.help:
+        numbers = [f"{name}: {reach}" for name, reach in found.help.lines]
+        out.print("\n" + escape("; ".join([found.help.emergency, *numbers, found.help.finder])))
 
 
 @app.command()

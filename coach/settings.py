@@ -6,6 +6,7 @@ deletes all there is; an installed coach uses the system's folders for applicati
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ class Settings(BaseSettings):
 
 
 def settings_file() -> Path:
-    """Where coach.toml is looked for: the checkout, or the system's folder for settings."""
+    """Where coach.toml is looked for: COACH_SETTINGS_FILE, the checkout, or the system's folder for settings."""
+    if named := os.environ.get("COACH_SETTINGS_FILE"):
+        return Path(named)
     return (CHECKOUT or platformdirs.user_config_path("amends-coach", appauthor=False)) / "coach.toml"
 
 

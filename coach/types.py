@@ -11,6 +11,7 @@ __all__ = [
     "ChatAction",
     "Contact",
     "Conversation",
+    "Criterion",
     "Danger",
     "Done",
     "DraftAction",
@@ -20,6 +21,7 @@ __all__ = [
     "Message",
     "Passage",
     "Reply",
+    "Review",
     "Sources",
     "Standing",
     "Timings",
@@ -73,6 +75,35 @@ class Verdict:
     action: Action
     findings: tuple[Finding, ...] = ()  # the gravest first
     crisis: Danger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One thing that the reader of an apology would look for."""
+
+    id: str  # harm, own, impact, remorse, change, asks_nothing, free, short
+    name: str
+    state: Literal["met", "partly", "missing"]
+    quote: str  # the words that show it, or that speak against it; "" for none
+    hint: str  # what to do, "" where it is met
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a careful friend would say about a draft."""
+
+    draft: str
+    contact: Contact
+    verdict: Verdict
+    reason: str  # what the verdict rests on, in one sentence
+    next_step: str
+    findings: tuple[Finding, ...]  # the gravest first, overlaps merged
+    accountability: tuple[Criterion, ...]  # empty for a message that is no apology
+    passages: tuple[Passage, ...]  # one for each tactic found
+    rewrite: str = ""  # only for revise
+    rewrite_source: Literal["", "model", "draft"] = ""  # who put it together
+    notes: tuple[str, ...] = ()  # such as: the coach reads English only
+    help: Help | None = None
 
 
 @dataclass(frozen=True, slots=True)

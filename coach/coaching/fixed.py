@@ -10,7 +10,7 @@ from coach.guardrails.crisis import Signs
 from coach.guardrails.policy import Policy
 from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Standing, Verdict
 
-__all__ = ["Answer", "Fixed"]
+__all__ = ["Answer", "Fixed", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)

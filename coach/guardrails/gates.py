@@ -1,4 +1,4 @@
-"""From signals to a verdict: crisis before legal order before tactic before topic.
+"""From signals to a verdict on a message: crisis before legal order before tactic before topic.
 
 The thresholds were chosen on the development set in benchmarks/cases/, never on the test set.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coach.guardrails.crisis import DANGERS, Signs
 from coach.guardrails.policy import Policy
-from coach.guardrails.signals import Reading, Signals, Span
+from coach.guardrails.signals import Reading, Signals
 from coach.guardrails.standing import CLOSED, Told
 from coach.types import Contact, Danger, Finding, Standing, Verdict
 
@@ -24,8 +24,6 @@ CRISIS_SAID = 0.08  # the same, when a pattern finds it said outright
 REDIRECT = 0.5
 REDIRECT_CLOSED = 0.25  # when the other person has closed the door
 OFF_TOPIC = 0.6
-DRAFT = 0.5  # probability of a span's strongest words
-HOLD = ("threat", "self_harm_leverage")
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
@@ -33,18 +31,19 @@ _INVENTED = re.compile(r"https?:|www\.|\S@\S+\.\w|\b\w+\.(?:com|org|net|co\.uk)\
 
 
 class Gates:
-    """Decides what to do with a message, a draft, or a sentence of the coach's model.
+    """Decides what to do with a message, or with a sentence of the coach's model.
 
     Args:
         policy: The tactics.
         prompts: The prompts/ folder, for the patterns of what is said outright.
+        signs: Danger that is said outright.
         signals: The detectors. Without their encoder, only danger that is said outright is found, and
             anything else raises ModelError.
     """
 
-    def __init__(self, policy: Policy, prompts: Path, signals: Signals) -> None:
+    def __init__(self, policy: Policy, prompts: Path, signs: Signs, signals: Signals) -> None:
         self._policy = policy
-        self.signs = Signs(prompts / "crisis" / "signs.yaml")
+        self._signs = signs
         self._told = Told(prompts / "guardrails" / "standing.yaml")
         self._signals = signals
 
@@ -55,7 +54,7 @@ class Gates:
             ModelError: The encoder is missing or damaged, and the message does not speak of danger outright.
         """
         now = self._told.after(text, before or Standing())
-        said = self.signs.danger(text)
+        said = self._signs.danger(text)
         if said and said[1] and not self._signals.available:
             return _in_danger(said[0], now)
         reading = self._signals.chat(text)
@@ -76,22 +75,6 @@ class Gates:
         if reading.classes["off_topic"] >= OFF_TOPIC:
             return Verdict("off_topic"), now
         return Verdict("coach"), now
-
-    def draft(self, text: str, contact: Contact = Contact.TALKING) -> Verdict:
-        """What is wrong with a draft as it stands, by its words and by how things stand.
-
-        Raises:
-            ModelError: The encoder is missing or damaged.
-        """
-        spans, _ = self._signals.draft(text, DRAFT)
-        findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
-        said = self.signs.danger(text)
-        danger = said[0] if said and said[1] and said[0] != "legal_order" else None
-        if danger == "violence_to_user":  # in a message to the other person it is a complaint, not a call for help
-            danger = None
-        if contact in CLOSED or danger or any(finding.tactic in HOLD for finding in findings):
-            return Verdict("hold", findings, "legal_order" if contact is Contact.NO_CONTACT_ORDER else danger)
-        return Verdict("revise" if findings else "ready", findings)
 
     def reply(self, sentence: str) -> Verdict:
         """Whether a sentence of the coach's model may be shown.
@@ -116,22 +99,9 @@ class Gates:
             for tactic, _ in chosen
         )
 
-    def _finding(self, text: str, span: Span) -> Finding:
-        return Finding(
-            span.name,
-            span.start,
-            span.end,
-            text[span.start : span.end],
-            span.confidence,
-            self._policy[span.name].reader,
-        )
-
     def _reason(self, tactic: str) -> str:
         found = self._policy[tactic]
         return f"This reads as {found.name}. {found.definition}"
-
-    def _gravity(self, finding: Finding) -> tuple[int, float]:
-        return -self._policy[finding.tactic].weight, -finding.confidence
 
 
 def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None:

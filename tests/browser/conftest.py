@@ -28,6 +28,7 @@ if CHROMIUM is None:
 def start(settings: Settings, log: Path, prefix: tuple[str, ...] = ()) -> tuple[subprocess.Popen[str], str]:
     """Start the page on a free port and wait for its address."""
     environment = {**os.environ, "COACH_DATA_DIR": str(settings.data_dir), "COACH_MODEL": settings.model}
+    environment["COACH_SETTINGS_FILE"] = str(log.parent / "coach.toml")  # the country chosen is kept there
     command = [*prefix, sys.executable, "-m", "coach", "--no-browser", "--port", "7900"]
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out, env=environment, cwd=CHECKOUT, text=True)

@@ -94,6 +94,35 @@ def test_a_first_question_can_be_clicked(page: Page) -> None:
     expect(finished(page).locator(".source").first).to_be_visible()
 
 
+def test_a_redirect_says_what_it_is_and_why(page: Page) -> None:
+    ask(page, "how do i make her jealous so she comes back to me")
+    bot = finished(page)
+    expect(bot.locator(".answer.redirect .kind")).to_have_text("Something I won't help with")
+    bot.locator("details.why summary").click()
+    expect(bot.locator("details.why q")).to_contain_text("jealous")
+    bot.locator("a.cite").first.click()
+    expect(bot.locator("details.source[open] blockquote")).to_contain_text("Jealousy on purpose")
+
+
+def test_help_stays_in_sight_after_a_danger_and_knows_the_country(page: Page) -> None:
+    ask(page, "i dont want to be alive anymore")
+    bot = finished(page)
+    expect(bot.locator(".answer.crisis")).to_be_visible()
+    card = page.locator("#help .help")
+    expect(card).to_contain_text("findahelpline.com")
+    ask(page, "no you got that wrong, it was a figure of speech")
+    finished(page)
+    expect(card).to_be_visible()
+    page.get_by_label("Country, for help lines").click()
+    page.get_by_role("option", name="Ireland").click()
+    expect(card).to_contain_text("1800 247 247")
+    ask(page, "How long should I wait before I write?")
+    finished(page)
+    expect(card).to_be_visible()
+    page.get_by_role("button", name="New conversation").click()
+    expect(card).to_be_hidden()
+
+
 def test_nothing_is_kept_in_the_browser(page: Page) -> None:
     ask(page, "my secret is that i cheated on her")
     finished(page)

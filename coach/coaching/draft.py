@@ -1,0 +1,219 @@
+"""A message somebody means to send in, a `Review` out: what would hurt, what is missing, whether to send it.
+
+Rules and detectors only; no chat model is asked. The rewrite put together here uses the writer's own good
+sentences; `coach.coaching.rewrite` may offer a smoother one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from coach.coaching.message import clean
+from coach.coaching.prompt import Prompts
+from coach.errors import InputError
+from coach.guardrails.drafts import Drafts, Judgement
+from coach.guardrails.policy import Policy
+from coach.guardrails.signals import Span
+from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
+
+__all__ = ["Reviewer", "compose", "sentence_spans"]
+
+MOST = 5  # findings shown; more cannot be taken in
+BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
+PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
+_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|\n+|(?<=[^\w\s,;:'\"()\-])\s+(?=\w)")
+_SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
+_MINE = ("me", "i", "myself", "mine")
+_GREETING = re.compile(r"\s*((?:hi|hey|hello|dear|yo|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", re.IGNORECASE)
+_LOOSE = re.compile(
+    r"^[\s,;:–-]*(?:(?:and|but|because|so|cause|cos|coz|since|although|though|or|then|while)\b[\s,]*)*"
+    r"|[\s,;:–-]*(?:\b(?:and|but|because|so|cause|cos|coz|since|although|though|or|then|while|that)\b[\s,]*)*$",
+    re.IGNORECASE,
+)
+
+
+class Reviewer:
+    """Reviews drafts.
+
+    Args:
+        drafts: Judges them.
+        policy: The tactics.
+        prompts: Holds the words of a review.
+        passage: Finds the passage of the guide that begins with a phrase, by section.
+        help_for: Where to find help in a danger.
+        foreign: Whether a text is in another language than English.
+    """
+
+    def __init__(
+        self,
+        drafts: Drafts,
+        policy: Policy,
+        prompts: Prompts,
+        *,
+        passage: Callable[[str, str], Passage | None],
+        help_for: Callable[[Danger | None], Help | None],
+        foreign: Callable[[str], bool],
+    ) -> None:
+        self._drafts = drafts
+        self._policy = policy
+        self._passage = passage
+        self._help_for = help_for
+        self._foreign = foreign
+        self._words: dict[str, Any] = prompts.data("review")
+
+    def review(self, draft: str, contact: Contact = Contact.TALKING) -> Review:
+        """Review a draft; see `coach.Coach.review`."""
+        clean(draft)
+        if len(draft.split()) < 2:
+            raise InputError(self._words["notes"]["one_word"], hint="A sentence is enough.")
+        notes = []
+        lines = own_lines(draft)
+        if lines is None:
+            notes.append(self._words["notes"]["log"])
+        elif lines:
+            draft = lines
+        if self._foreign(draft):
+            notes.append(self._words["notes"]["english"])
+        judged = self._drafts.judge(draft, contact)
+        words = self._words["reasons"][judged.reason]
+        findings = merged(judged.verdict.findings)[:MOST]
+        danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" else None)
+        rewrite = compose(draft, contact, judged, self._drafts, self._words["gaps"])
+        return Review(
+            draft=draft,
+            contact=contact,
+            verdict=judged.verdict,
+            reason=words["reason"],
+            next_step=words["next"],
+            findings=findings,
+            accountability=self._criteria(draft, judged) if judged.apology else (),
+            passages=self._passages(findings),
+            rewrite=rewrite,
+            rewrite_source="draft" if rewrite else "",
+            notes=tuple(notes),
+            help=self._help_for(danger),
+        )
+
+    def _passages(self, findings: tuple[Finding, ...]) -> tuple[Passage, ...]:
+        found: dict[str, Passage] = {}
+        for finding in findings:
+            tactic = self._policy[finding.tactic]
+            passage = self._passage(tactic.section, tactic.passage)
+            if passage and passage.id not in found:
+                found[passage.id] = replace(passage, number=len(found) + 1)
+        return tuple(found.values())
+
+    def _criteria(self, draft: str, judged: Judgement) -> tuple[Criterion, ...]:
+        """The eight things that a reader would look for."""
+        best: dict[str, Span] = {}
+        for part in judged.parts:
+            if part.name not in best or part.confidence > best[part.name].confidence:
+                best[part.name] = part
+        quotes = {name: draft[part.start : part.end] for name, part in best.items()}
+        asking = [f.quote for f in judged.verdict.findings if f.tactic in ("pressure", "ultimatum")]
+        found = []
+        for name, words in self._words["criteria"].items():
+            quote, state = quotes.get(name, ""), "met" if name in quotes else "missing"
+            if name == "asks_nothing":
+                quote = (asking or [quotes.get("ask", "")])[0]
+                state = "missing" if quote else "met"
+            elif name == "short":
+                count = len(draft.split())
+                state = "met" if count <= BRIEF else "partly" if count <= LONG else "missing"
+            elif name == "change" and not quote and (promise := self._promise(judged)):
+                quote, state = promise, "partly"
+            elif name == "own" and state == "met" and any(f.tactic == "excuse" for f in judged.verdict.findings):
+                state = "partly"
+            hint = "" if state == "met" else words.get(state, words.get("missing", ""))
+            found.append(Criterion(name, words["name"], state, quote, hint))  # type: ignore[arg-type]
+        return tuple(found)
+
+    def _promise(self, judged: Judgement) -> str:
+        return next((f.quote for f in judged.verdict.findings if f.tactic == "future_faking"), "")
+
+
+def merged(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings, the gravest first, without those that lie mostly inside a graver one."""
+    kept: list[Finding] = []
+    for finding in findings:
+        size = finding.end - finding.start
+        covered = max((min(k.end, finding.end) - max(k.start, finding.start) for k in kept), default=0)
+        if covered <= size / 2:
+            kept.append(finding)
+    return tuple(kept)
+
+
+def own_lines(draft: str) -> str | None:
+    """What the writer wrote in a pasted conversation; "" if it is none; None if it cannot be told apart."""
+    found = [match for line in draft.split("\n") if (match := _SPEAKER.match(line))]
+    speakers = {match[1].strip().lower() for match in found}
+    if (
+        len(found) < 2
+        or len(speakers) < 2
+        or len(found) < len([line for line in draft.split("\n") if line.strip()]) / 2
+    ):
+        return ""
+    return "\n".join(match[2] for match in found if match[1].strip().lower() in _MINE) or None
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a message stand; lines and emoji end one, too."""
+    spans, start = [], 0
+    for match in [*_END.finditer(text), None]:
+        end = match.end() if match else len(text)
+        if text[start:end].strip():
+            left = len(text[start:end]) - len(text[start:end].lstrip())
+            spans.append((start + left, start + len(text[start:end].rstrip())))
+        start = end
+    return spans
+
+
+def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gaps: dict[str, str]) -> str:
+    """The draft's own good sentences, with gaps where something is missing; "" unless the verdict is revise."""
+    if judged.verdict.action != "revise":
+        return ""
+    practical = contact is Contact.CO_PARENTING
+    text, now = draft, judged
+    for _ in range(4):  # what is left is judged again, since a sentence may read otherwise without its neighbour
+        drop = [(f.start, f.end) for f in now.verdict.findings]
+        drop += [(p.start, p.end) for p in now.parts if p.name == "ask" or (practical and p.name in PART_NAMES)]
+        text = _without(text, drop, [(p.start, p.end) for p in now.parts if p.name in PART_NAMES and not practical])
+        if not text:
+            break
+        now = drafts.judge(text, contact)
+        if now.reason not in ("tactic", "mixed"):
+            break
+    if practical:
+        return text if text and now.verdict.action == "ready" else ""
+    there = {part.name for part in now.parts} if text and not now.verdict.findings else set()
+    missing = [gaps[name] for name in ("harm", "own") if name not in there]
+    body = text if not now.verdict.findings else ""
+    greeting, rest = _greeting(body)
+    return " ".join(part for part in (greeting, *missing, rest) if part) if missing else body
+
+
+def _without(text: str, drop: list[tuple[int, int]], keep: list[tuple[int, int]]) -> str:
+    """The text without the sentences that hold a span of `drop`; a good part of such a sentence stays."""
+    lines: list[str] = []
+    for start, end in sentence_spans(text):
+        bad = [(max(a, start), min(b, end)) for a, b in drop if a < end and b > start]
+        if not bad:
+            lines.append(text[start:end])
+            continue
+        first, last = min(a for a, _ in bad), max(b for _, b in bad)
+        for left, right in ((start, first), (last, end)):
+            piece = _LOOSE.sub("", text[left:right]).strip()
+            if len(piece.split()) >= 3 and any(a < right and b > left and b - a >= 3 for a, b in keep):
+                lines.append(piece if piece[-1] in ".!?…" else f"{piece}.")
+    return " ".join(lines)
+
+
+def _greeting(text: str) -> tuple[str, str]:
+    """A first line such as "Hi Sam," apart from the rest."""
+    match = re.match(
+        r"\s*((?:hi|hey|hello|dear|yo|heya?|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", text, re.IGNORECASE
+    )
+    return (match[1].strip(), text[match.end() :]) if match else ("", text)

@@ -1,0 +1,108 @@
+"""A message somebody means to send, judged by its words and by how things stand between the two.
+
+How things stand decides first: to somebody who has blocked the writer, the best apology in the world is a hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from coach.guardrails.crisis import Signs
+from coach.guardrails.patterns import Patterns
+from coach.guardrails.policy import Policy
+from coach.guardrails.signals import Signals, Span
+from coach.types import Contact, Danger, DraftAction, Finding, Verdict
+
+__all__ = ["Drafts", "Judgement"]
+
+TACTIC = 0.5  # probability of a span's strongest words
+GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
+GRAVE_ENOUGH = 0.6
+AMENDS = ("harm", "own", "impact", "remorse", "ask")  # what has no place in a message about the children
+LONG = 220  # words; beyond it a message asks for more time than it may
+LONG_LOGISTICS = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules make of a draft."""
+
+    verdict: Verdict
+    reason: str  # a name in prompts/review.yaml
+    parts: tuple[Span, ...]  # what it holds of an apology
+    apology: bool  # whether it is one, or means to be
+
+
+class Drafts:
+    """Judges drafts.
+
+    Args:
+        policy: The tactics.
+        prompts: The prompts/ folder, for the patterns.
+        signs: Danger that is said outright.
+        signals: The detectors.
+
+    Raises:
+        PromptError: A file of patterns is missing or broken.
+    """
+
+    def __init__(self, policy: Policy, prompts: Path, signs: Signs, signals: Signals) -> None:
+        self._policy = policy
+        self._patterns = Patterns(prompts / "guardrails" / "drafts.yaml")
+        self._signs = signs
+        self._signals = signals
+
+    def judge(self, text: str, contact: Contact) -> Judgement:
+        """The verdict with its reason.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        spans, parts = self._signals.draft(text, TACTIC)
+        findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
+        there = {part.name for part in parts}
+        apology = bool(there & {"harm", "own", "remorse"}) or self._patterns.match("sorry", text)
+        action, reason, danger = self._decide(text, contact, findings, there, apology)
+        return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
+
+    def _decide(
+        self, text: str, contact: Contact, findings: tuple[Finding, ...], parts: set[str], apology: bool
+    ) -> tuple[DraftAction, str, Danger | None]:
+        words = len(text.split())
+        if contact is Contact.NO_CONTACT_ORDER:
+            return "hold", "order", "legal_order"
+        danger = self._danger(text)
+        for finding in findings:
+            if finding.tactic in GRAVE and finding.confidence >= GRAVE_ENOUGH:
+                return "hold", GRAVE[finding.tactic], danger
+        if danger:
+            return "hold", "danger", danger
+        if contact is Contact.BLOCKED:
+            return "hold", "blocked", None
+        practical = self._patterns.match("logistics", text) and not parts & set(AMENDS)
+        if contact is Contact.ASKED_FOR_SPACE:
+            return ("ready", "practical", None) if practical and not findings else ("hold", "space", None)
+        if findings:
+            return "revise", "tactic", None
+        if contact is Contact.CO_PARENTING:
+            if parts & set(AMENDS):
+                return "revise", "mixed", None
+            return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
+        if apology and "harm" not in parts:
+            return "revise", "vague", None
+        if words > LONG:
+            return "revise", "long", None
+        return "ready", "apology" if apology else "message", None
+
+    def _danger(self, text: str) -> Danger | None:
+        """Danger to somebody's life; that the other one did harm is a complaint here, and no call for help."""
+        said = self._signs.danger(text)
+        return said[0] if said and said[1] and said[0] in ("self_harm", "violence_by_user") else None
+
+    def _finding(self, text: str, span: Span) -> Finding:
+        quote = text[span.start : span.end]
+        return Finding(span.name, span.start, span.end, quote, span.confidence, self._policy[span.name].reader)
+
+    def _gravity(self, finding: Finding) -> tuple[int, float]:
+        return -self._policy[finding.tactic].weight, -finding.confidence
