@@ -1,5 +1,16 @@
-// A citation opens its passage. Clicks are caught here because the chat's messages come and go.
+// A citation opens its passage, and marked words of a draft say why. Clicks are caught here because what they are in
+// comes and goes.
 document.addEventListener("click", (event) => {
+  const mark = event.target.closest && event.target.closest("a.mark");
+  if (mark) {
+    event.preventDefault();
+    const why = document.querySelector("details.found-" + (mark.className.match(/mark-(\d+)/) || [])[1]);
+    if (why) {
+      why.open = true;
+      why.querySelector("summary").focus();
+    }
+    return;
+  }
   const cite = event.target.closest && event.target.closest("a.cite");
   if (!cite) return;
   event.preventDefault();

@@ -12,8 +12,9 @@ import gradio as gr
 
 from coach.app import Coach
 from coach.errors import CoachError
-from coach.types import Conversation, Done, Help, Passage, Sources, Token
+from coach.types import Contact, Conversation, Done, Help, Passage, Sources, Token
 from coach.ui import render
+from coach.ui import review as review_page
 
 __all__ = ["CSS", "HEAD", "Page", "theme"]
 
@@ -43,6 +44,8 @@ class Page:
     def __init__(self, coach: Coach) -> None:
         self._coach = coach
         self._words: dict[str, Any] = coach.prompts.data("page")
+        self._reviews: dict[str, Any] = coach.prompts.data("review")
+        self._names = {tactic.id: tactic.name for tactic in coach.policy}
         self._stops: dict[str, threading.Event] = {}  # by tab; set to end the answer that runs in it
         self._warm = False
         self._failure = ""
@@ -61,32 +64,38 @@ class Page:
         with gr.Blocks(title=words["title"], analytics_enabled=False, fill_height=True) as blocks:
             gr.Markdown(f"# {words['title']}\n{words['tagline']}", elem_id="head")
             status = gr.Markdown(self.status(), elem_id="status")
-            chatbot = gr.Chatbot(
-                label=words["title"],
-                show_label=False,
-                buttons=["copy"],
-                editable="user",
-                elem_id="chat",
-                height="60vh",
-                latex_delimiters=[],
-                line_breaks=False,
-                layout="bubble",
-                placeholder=words["placeholder"],
-                examples=[{"text": question} for question in words["first_questions"]],
-            )
-            card = gr.HTML(visible=False, elem_id="help")
-            box = gr.Textbox(
-                label=words["label"],
-                placeholder=words["placeholder"],
-                lines=2,
-                max_lines=8,
-                submit_btn=words["send"],
-                stop_btn=False,
-                elem_id="message",
-                autofocus=True,
-            )
+            card = _html("help", visible=False)
+            with gr.Tabs(elem_id="tabs") as tabs:
+                with gr.Tab(words["tab_talk"], id="talk"):
+                    chatbot = gr.Chatbot(
+                        label=words["title"],
+                        show_label=False,
+                        buttons=["copy"],
+                        editable="user",
+                        elem_id="chat",
+                        height="60vh",
+                        latex_delimiters=[],
+                        line_breaks=False,
+                        layout="bubble",
+                        placeholder=words["placeholder"],
+                        examples=[{"text": question} for question in words["first_questions"]],
+                    )
+                    box = gr.Textbox(
+                        label=words["label"],
+                        placeholder=words["placeholder"],
+                        lines=2,
+                        max_lines=8,
+                        submit_btn=words["send"],
+                        stop_btn=False,
+                        elem_id="message",
+                        autofocus=True,
+                    )
+                    with gr.Row():
+                        fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
+                        hand_over = gr.Button(words["look_at_draft"], size="sm", scale=0, min_width=230)
+                with gr.Tab(words["tab_review"], id="review"):
+                    editor = self._build_review()
             with gr.Row(elem_id="foot"):
-                fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
                 gr.Markdown(f"{words['local']} {words['limit']}", elem_id="limit")
                 country = gr.Dropdown(
                     [(words["country_none"], ""), *((name, code) for code, name in self._coach.countries.items())],
@@ -100,16 +109,69 @@ class Page:
             timer = gr.Timer(0.7)
 
             shown = [box, chatbot, state, card]
-            box.submit(self._send, shown, shown, concurrency_id="answer")
+            box.submit(self._send, [box, chatbot, state], shown, concurrency_id="answer")
             chatbot.example_select(self._example, [chatbot, state], shown, concurrency_id="answer")
             chatbot.retry(self._retry, [chatbot, state], shown, concurrency_id="answer")
             chatbot.edit(self._edit, [chatbot, state], shown, concurrency_id="answer")
             box.stop(self._stop, None, None, queue=False)
             fresh.click(self._fresh, None, shown, queue=False)
             chatbot.clear(self._fresh, None, shown, queue=False)
+            hand_over.click(lambda text: (text, "", gr.Tabs(selected="review")), box, [editor, box, tabs], queue=False)
             country.change(self._choose_country, [country, state], card, queue=False)
             timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
+
+    def _build_review(self) -> gr.Textbox:
+        """The second tab: a draft, what the rules make of it, and a better version."""
+        words = self._words
+        with gr.Row(elem_id="review"):
+            with gr.Column(scale=5, min_width=300):
+                draft = gr.Textbox(
+                    label=words["draft"],
+                    placeholder=words["draft_placeholder"],
+                    lines=9,
+                    max_lines=24,
+                    elem_id="draft",
+                    buttons=["copy"],
+                )
+                contact = gr.Radio(
+                    [(label, name) for name, label in words["contacts"].items()],
+                    value=Contact.TALKING.value,
+                    label=words["contact"],
+                    elem_id="contact",
+                )
+                about = gr.Textbox(label=words["about"], lines=1, max_lines=2, elem_id="about")
+                look = gr.Button(words["look"], variant="primary", elem_id="look")
+            with gr.Column(scale=6, min_width=300):
+                found = _html("found")
+                better = _html("better")
+                take = gr.Button(words["take"], visible=False, elem_id="take")
+                unsent = gr.Markdown(words["unsent_how"], visible=False, elem_id="unsent")
+        text = gr.State("")
+        shown = [found, better, take, unsent, text]
+        look.click(self._review, [draft, contact, about], shown, concurrency_id="review", show_progress="hidden")
+        take.click(lambda rewrite: rewrite, text, draft, queue=False).then(
+            self._review, [draft, contact, about], shown, concurrency_id="review", show_progress="hidden"
+        )
+        return draft
+
+    def _review(self, draft: str, contact: str, about: str, request: gr.Request) -> Iterator[Any]:
+        """The review at once, then the model's rewrite if there is to be one."""
+        words, reviews = self._words, self._reviews
+        try:
+            review = self._coach.review(draft, Contact(contact))
+            body = review_page.body(review, reviews, self._names, words)
+            hold = gr.Markdown(visible=review.verdict.action == "hold" and review.help is None)
+            waiting = bool(review.rewrite and self._coach.model_name)
+            better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)
+            yield body, better, gr.Button(visible=bool(review.rewrite) and not waiting), hold, review.rewrite
+            if waiting:
+                review = self._coach.rewrite(review, about)
+                better = review_page.rewrite(review, reviews, words)
+                yield gr.skip(), better, gr.Button(visible=True), gr.skip(), review.rewrite
+        except CoachError as error:
+            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
+            yield "", "", gr.Button(visible=False), gr.Markdown(visible=False), ""
 
     def status(self) -> str:
         """One line: what is being loaded, or what runs."""
@@ -138,7 +200,7 @@ class Page:
         return self._card(self._coach.help(state.standing.danger))
 
     def _card(self, found: Help | None) -> Any:
-        return gr.HTML(value=render.card(found, self._words), visible=found is not None)
+        return gr.Markdown(value=render.card(found, self._words), visible=found is not None)
 
     def _busy(self) -> Any:
         return gr.Textbox(value="", submit_btn=False, stop_btn=self._words["stop"])
@@ -228,6 +290,11 @@ def _with_first(events: Iterator[Any]) -> Iterator[Any]:
     """The events, with a None before them once it is clear that the message can be answered."""
     yield None
     yield from events
+
+
+def _html(name: str, *, visible: bool = True) -> gr.Markdown:
+    """A place for markup; Gradio's own HTML component evaluates scripts, which the page forbids."""
+    return gr.Markdown(elem_id=name, visible=visible, latex_delimiters=[], container=False)
 
 
 def _message(role: str, content: str) -> dict[str, Any]:

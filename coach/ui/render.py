@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from coach.types import Help, Passage, Reply, Verdict
 
-__all__ = ["answer", "card", "how", "person", "waiting", "why"]
+__all__ = ["answer", "card", "how", "person", "source", "waiting", "why"]
 
 Words = Mapping[str, str]
 
@@ -45,7 +45,7 @@ def answer(
     numbers = {passage.number for passage in passages}
     paragraphs = "".join(f"<p>{_cite(part, numbers)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part)
     label = f'<div class="kind">{html.escape(words[action])}</div>' if action in ("redirect", "crisis") else ""
-    sources = "".join(_source(passage, words) for passage in passages)
+    sources = "".join(source(passage, words) for passage in passages)
     listed = f'<div class="sources"><div class="sources-title">{html.escape(words["sources"])}</div>{sources}</div>'
     quiet = f'<div class="quiet">{html.escape(note)}</div>' if note else ""
     body = f'<div class="answer {action}">{label}{paragraphs}{reasons}</div>'
@@ -93,7 +93,8 @@ def _cite(text: str, numbers: set[int]) -> str:
     return re.sub(r"\[(\d+)\]", link, html.escape(text)).replace("\n", "<br>")
 
 
-def _source(passage: Passage, words: Words) -> str:
+def source(passage: Passage, words: Words) -> str:
+    """A passage, folded, with where it comes from."""
     chapter = "" if passage.chapter == passage.title else f"<span>{html.escape(passage.chapter)}</span> "
     page = f", {passage.page}" if passage.page else ""
     short = ""

@@ -123,10 +123,66 @@ def test_help_stays_in_sight_after_a_danger_and_knows_the_country(page: Page) ->
     expect(card).to_be_hidden()
 
 
+def test_a_draft_is_reviewed_mended_taken_over_and_ready(page: Page) -> None:
+    page.get_by_role("tab", name="Before you send").click()
+    editor = page.locator("#draft textarea")
+    editor.fill(
+        "Hey Sam. I lied to you about the loan for a year. If you hadn't been so cold to me I would never have done it."
+        " Call me tonight or we are done for good."
+    )
+    look = page.get_by_role("button", name="Look at it")
+    look.click()
+    expect(page.locator(".verdict.revise")).to_be_visible()
+    page.locator("a.mark").first.click()
+    expect(page.locator("details.found[open] p")).to_be_visible()
+    take = page.get_by_role("button", name="Take it over")
+    expect(take).to_be_visible(timeout=90_000)
+    expect(page.locator("blockquote.rewrite")).to_contain_text("I lied to you about the loan")
+    take.click()
+    expect(page.locator(".verdict.ready")).to_be_visible()
+    assert "cold" not in editor.input_value()
+    page.get_by_label("They blocked me").click()
+    look.click()
+    expect(page.locator(".verdict.hold")).to_be_visible()
+    expect(page.locator("#unsent")).to_contain_text("twenty minutes")
+
+
+def test_a_message_is_handed_over_from_the_chat(page: Page) -> None:
+    page.get_by_role("textbox", name="Your message").fill("I'm sorry I read your diary.")
+    page.get_by_role("button", name="Check it as a draft first").click()
+    expect(page.locator("#draft textarea")).to_have_value("I'm sorry I read your diary.")
+    expect(page.get_by_role("tab", name="Before you send")).to_have_attribute("aria-selected", "true")
+
+
 def test_nothing_is_kept_in_the_browser(page: Page) -> None:
     ask(page, "my secret is that i cheated on her")
     finished(page)
     assert "secret" not in page.evaluate("JSON.stringify({...localStorage, ...sessionStorage}) + document.cookie")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "width", "height"), [("desktop", 1200, 1000), ("phone", 390, 900)])
+def test_reviews_fit_the_screen(
+    browser: Browser, address: str, scheme: str, name: str, width: int, height: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    tab = context.new_page()
+    tab.goto(f"{address}/?__theme={scheme}")
+    tab.get_by_role("tab", name="Before you send").click()
+    drafts = {
+        "ready": "I lied to you about the loan. It was my choice, and I am sorry. You don't have to answer.",
+        "revise": "I lied to you about the loan. If you hadn't been so cold I would never have done it.",
+        "hold": "If you don't come home tonight I will make sure everybody sees those pictures.",
+    }
+    for action, draft in drafts.items():
+        tab.locator("#draft textarea").fill(draft)
+        tab.get_by_role("button", name="Look at it").click()
+        expect(tab.locator(f".verdict.{action}")).to_be_visible()
+        expect(tab.locator("#better .waiting")).to_have_count(0, timeout=90_000)
+        SHOTS.mkdir(exist_ok=True)
+        tab.screenshot(path=SHOTS / f"review-{action}-{name}-{scheme}.png", full_page=True)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coach import Coach, Contact
+from coach.coaching.draft import own_lines, sentence_spans
+from coach.coaching.rewrite import Rewriter, faults
+from coach.errors import InputError
+from coach.types import Review
+from tests.coaching.test_turn import Scripted
+from tests.conftest import SETTINGS
+
+GOOD = (
+    "I lied to you about the loan for a year. It was my choice and you did nothing to cause it. "
+    "You found out from the bank, alone, and I am sorry. You don't have to answer."
+)
+BAD = (
+    "Hey Sam. I lied to you about the loan for a year. If you hadn't been so cold to me I would never have done it. "
+    "Call me tonight or we are done for good."
+)
+
+
+def test_a_good_apology_is_ready_and_gets_no_rewrite(guide_only: Coach) -> None:
+    review = guide_only.review(GOOD)
+    assert review.verdict.action == "ready"
+    assert review.rewrite == ""
+    states = {criterion.id: criterion.state for criterion in review.accountability}
+    assert len(states) == 8
+    assert states["harm"] == states["own"] == states["free"] == states["asks_nothing"] == states["short"] == "met"
+    harm = next(criterion for criterion in review.accountability if criterion.id == "harm")
+    assert "loan" in harm.quote
+    assert harm.quote in GOOD
+
+
+def test_what_would_hurt_is_marked_explained_and_left_out_of_the_rewrite(guide_only: Coach) -> None:
+    review = guide_only.review(BAD)
+    assert review.verdict.action == "revise"
+    assert {"blame_shift", "ultimatum"} <= {finding.tactic for finding in review.findings}
+    for finding in review.findings:
+        assert BAD[finding.start : finding.end] == finding.quote
+    assert {passage.section for passage in review.passages} >= {"tactics-words", "tactics-pressure"}
+    assert review.rewrite_source == "draft"
+    assert "I lied to you about the loan" in review.rewrite
+    assert "cold" not in review.rewrite
+    assert "done for good" not in review.rewrite
+    assert guide_only.review(review.rewrite).verdict.action == "ready"
+
+
+@pytest.mark.parametrize(
+    ("contact", "action", "word"),
+    [
+        (Contact.BLOCKED, "hold", "blocked"),
+        (Contact.NO_CONTACT_ORDER, "hold", "lawyer"),
+        (Contact.ASKED_FOR_SPACE, "hold", "space"),
+        (Contact.CO_PARENTING, "revise", "children"),
+    ],
+)
+def test_how_things_stand_decides_first(guide_only: Coach, contact: Contact, action: str, word: str) -> None:
+    review = guide_only.review(GOOD, contact)
+    assert review.verdict.action == action
+    assert word in f"{review.reason} {review.next_step}"
+
+
+@pytest.mark.parametrize("contact", [Contact.ASKED_FOR_SPACE, Contact.CO_PARENTING])
+def test_what_has_to_be_settled_may_go(guide_only: Coach, contact: Contact) -> None:
+    review = guide_only.review("Maya has a fever, I'm picking her up from school at 3.", contact)
+    assert review.verdict.action == "ready"
+    assert review.accountability == ()
+
+
+def test_a_threat_to_oneself_is_held_and_brings_help(guide_only: Coach) -> None:
+    review = guide_only.review("if you dont come back tonight i will kill myself and it will be because of you")
+    assert review.verdict.action == "hold"
+    assert review.help is not None
+    assert review.help.danger == "self_harm"
+
+
+@pytest.mark.parametrize("text", ["", "   ", "sorry", "🙂🙂", "word " * 20_000])
+def test_what_is_no_message_gets_one_sentence_and_a_hint(guide_only: Coach, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        guide_only.review(text)
+    assert caught.value.hint
+
+
+def test_of_a_conversation_the_lines_marked_as_mine_are_taken(guide_only: Coach) -> None:
+    log = "Me: I lied to you about the loan.\nSam: why\nMe: It was my choice. You don't have to answer."
+    assert guide_only.review(log).draft == "I lied to you about the loan.\nIt was my choice. You don't have to answer."
+    assert own_lines("Tom: where were you\nSam: out") is None
+    assert own_lines("Dear Sam,\nI lied to you: about the loan.") == ""
+    assert "conversation" in guide_only.review("Tom: where were you\nSam: out").notes[0]
+
+
+def test_another_language_is_said_and_still_held(guide_only: Coach) -> None:
+    review = guide_only.review("Lo siento mucho, no quiero que me perdones pero te quiero", Contact.BLOCKED)
+    assert review.verdict.action == "hold"
+    assert "English" in review.notes[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab I.\n\t\u200b😀é!,’если<>&"), min_size=2, max_size=60))
+def test_spans_are_exact_whatever_the_characters(text: str) -> None:
+    spans = sentence_spans(text)
+    assert "".join(text[a:b] for a, b in spans).replace(" ", "").replace("\n", "").replace("\t", "") == "".join(
+        text.split()
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(["😀", "\t", "\u200b", "\n\n", "  ", "é", "’", "sorry ", "<b>"]), max_size=6))
+def test_findings_are_exact_under_odd_characters(noise: list[str]) -> None:
+    text = "I lied about the loan. " + "".join(noise) + " Call me tonight or we are done for good. " + "".join(noise)
+    review = WITHOUT.review(text)
+    assert review.findings
+    for finding in review.findings:
+        assert review.draft[finding.start : finding.end] == finding.quote
+
+
+WITHOUT = Coach.open(settings=SETTINGS.model_copy(update={"model": "none"}))
+
+
+def rewritten(coach: Coach, text: str) -> Review:
+    review = coach.review(BAD)
+    return Rewriter(coach.drafts, coach.prompts, lambda: Scripted(text)).rewrite(review)
+
+
+def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
+    text = "Hey Sam. I lied to you about the loan for a year, and it was my choice."
+    assert rewritten(guide_only, text).rewrite_source == "model"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BAD,
+        "Hey Sam. I lied to you about the loan for 3 years. It was my choice.",
+        "Hey Sam. I lied to you about the loan. I told Peter about it. It was my choice.",
+        "Hey Sam. I lied to you about the loan. Call me or we are done. It was my choice.",
+        "My darling, every star above Venice reminds me how foolish I behaved, and tomorrow I shall begin therapy.",
+        "",
+    ],
+)
+def test_a_rewrite_that_echoes_invents_or_slips_is_not(guide_only: Coach, text: str) -> None:
+    assert rewritten(guide_only, text).rewrite_source == "draft"
+
+
+def test_gaps_are_no_inventions(guide_only: Coach) -> None:
+    review = guide_only.review(BAD)
+    assert faults("Hey Sam. I [what you did]. I lied about the loan for a year.", review) == []
+
+
+@pytest.mark.parametrize(("text", "contact", "code"), [(GOOD, "talking", 0), (BAD, "talking", 3), (GOOD, "blocked", 4)])
+def test_the_exit_code_says_the_verdict(text: str, contact: str, code: int) -> None:
+    command = [sys.executable, "-m", "coach", "review", "-", "--contact", contact, "--model", "none"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "\x1b[" not in done.stdout  # plain when piped
