@@ -81,6 +81,8 @@ class Coach:
             embedder=self.embedder,
             gates=self.gates,
             fixed=self.fixed,
+            drafts=self.drafts,
+            review=self._reviewer.review,
             prompts=self.prompts,
             engine=self.engine,
             passages=settings.passages,

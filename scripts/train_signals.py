@@ -76,6 +76,16 @@ class Adapted(nn.Module):
         """Token states, shape (texts, tokens, width)."""
         return self.base(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
 
+    def restore(self, found: dict[str, Any]) -> None:
+        """Take up the adapter and the heads of an earlier training."""
+        for key, adapter in self.adapters.items():
+            adapter.down.data = torch.tensor(found[f"{self.task}/{key}.down"].astype(np.float32))
+            adapter.up.data = torch.tensor(found[f"{self.task}/{key}.up"].astype(np.float32)) / SCALE
+        head: Any
+        for name, head in self.heads.items():
+            head.weight.data = torch.tensor(found[f"{name}.weight"])
+            head.bias.data = torch.tensor(found[f"{name}.bias"])
+
     def arrays(self) -> dict[str, Any]:
         """The adapter and the heads, as they are stored."""
         found: dict[str, Any] = {}
@@ -97,11 +107,10 @@ class LowRank(nn.Module):
         self.linear = linear
         self.down = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
         self.up = nn.Parameter(torch.zeros(linear.out_features, RANK))
-        self.dropout = nn.Dropout(0.05)
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output."""
-        change = functional.linear(functional.linear(self.dropout(x), self.down), self.up)
+        change = functional.linear(functional.linear(x, self.down), self.up)
         return self.linear(x) + SCALE * change  # type: ignore[no-any-return]
 
 
@@ -263,6 +272,7 @@ def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=tuple(HEADS), help="one of the two encoders; the other stays as it is")
+    parser.add_argument("--go-on", type=Path, help="weights to begin with, after new examples were added")
     parser.add_argument("--epochs", type=float, default=10, help="passes over the messages; twice as many over drafts")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--examples", type=Path, default=EXAMPLES)
@@ -280,6 +290,9 @@ def main() -> None:
         torch.manual_seed(SEED)
         chance = random.Random(SEED)  # noqa: S311 - a seeded shuffle, not a secret
         model = Adapted(options.encoder, len(ids), task)
+        if options.go_on:
+            with np.load(options.go_on) as stored:
+                model.restore({name: stored[name] for name in stored.files})
         arrays |= train(task, model, *work(task, model, tokenizer, options, ids, chance))
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
@@ -303,7 +316,7 @@ def work(
         found["chat"] += asked(ROOT / "corpus" / "asked.tsv")
         main_kind, size, epochs = "chat", 32, options.epochs
     else:
-        main_kind, size, epochs = "drafts", 16, 2 * options.epochs
+        main_kind, size, epochs = "drafts", 32, 2 * options.epochs
     print(f"{task}: " + ", ".join(f"{len(examples)} {kind}" for kind, examples in found.items()), flush=True)
     streams = {kind: forever(found[kind], size if kind == main_kind else 16, chance) for kind in read if found[kind]}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from coach.coaching.prompt import Prompts
 from coach.guardrails.crisis import Signs
 from coach.guardrails.policy import Policy
-from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Standing, Verdict
+from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Review, Standing, Verdict
 
 __all__ = ["Answer", "Fixed", "foreign"]
 
@@ -60,6 +60,26 @@ class Fixed:
             return self._redirect(verdict.findings[0].tactic, standing, history)
         return None
 
+    def review(self, review: Review, standing: Standing, history: Conversation) -> Answer:
+        """A review of a draft that was pasted into the chat, as an answer."""
+        passages = {p.section: number_in(p, history, offset) for offset, p in enumerate(review.passages)}
+        words = self._prompts.data("review")
+        findings = []
+        for finding in review.findings:
+            tactic = self._policy[finding.tactic]
+            cited = passages.get(tactic.section)
+            findings.append((finding.quote, tactic.reader, tactic.mend.text, cited.number if cited else 0))
+        text = self._prompts.render(
+            "review_chat",
+            verdict=words["verdicts"][review.verdict.action],
+            reason=review.reason,
+            next_step=review.next_step,
+            findings=findings,
+            missing=[c.hint for c in review.accountability if c.hint][:3] if review.verdict.action == "revise" else [],
+            rewrite=review.rewrite,
+        )
+        return Answer(text, "coach", standing, tuple(passages.values()))
+
     def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
         """The reply to a greeting, or to something that the guide has nothing on."""
         if len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings"):
@@ -90,13 +110,8 @@ class Fixed:
 
     def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:
         tactic = self._policy[name]
-        known = history.passages
         found = self._passage(tactic.section, tactic.passage)
-        if found:
-            number = (
-                known[found.id].number if found.id in known else 1 + max((p.number for p in known.values()), default=0)
-            )
-            found = replace(found, number=number)
+        found = number_in(found, history) if found else None
         was = history.standing.contact
         closed = self._prompts.data("guardrails/closed") if was in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE) else {}
         text = self._prompts.render(
@@ -107,6 +122,13 @@ class Fixed:
             closed=closed.get(was, ()),
         )
         return Answer(text, "redirect", standing, (found,) if found else (), name)
+
+
+def number_in(passage: Passage, history: Conversation, offset: int = 0) -> Passage:
+    """The passage with the number it has in a conversation, or the next one that is free."""
+    known = history.passages
+    following = 1 + max((p.number for p in known.values()), default=0) + offset
+    return replace(passage, number=known[passage.id].number if passage.id in known else following)
 
 
 def foreign(text: str, languages: dict[str, str]) -> bool:

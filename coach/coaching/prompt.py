@@ -56,7 +56,8 @@ class Prompts:
     def opening(self) -> tuple[Message, ...]:
         """What every conversation begins with: the system text and the worked examples."""
         if not self._opening:
-            messages = [Message("system", self.render("system"))]
+            names = [tactic["name"] for tactic in self.data("guardrails/policy")]
+            messages = [Message("system", self.render("system", tactics=names))]
             for example in self.data("examples"):
                 notes = list(enumerate(example["notes"], start=1))
                 question = self.render("turn", message=example["message"], notes=notes, known=[])

@@ -18,17 +18,20 @@ from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import ModelError
+from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
 from coach.llm.engine import Engine
 from coach.types import (
+    Contact,
     Conversation,
     Done,
     Event,
     Message,
     Passage,
     Reply,
+    Review,
     Sources,
     Timings,
     Token,
@@ -61,6 +64,8 @@ class Turns:
         embedder: The one that made the guide's index.
         gates: Decide what is coached and which sentences are shown.
         fixed: Replies to what is not coached.
+        drafts: Know a draft that was pasted into the chat.
+        review: Reviews it.
         prompts: What is said to the model and to the person.
         engine: Gives the chat model, or None to answer from the guide alone. Called once a turn; it may wait
             for the model to be loaded, and may raise ModelError.
@@ -75,6 +80,8 @@ class Turns:
         embedder: Embedder,
         gates: Gates,
         fixed: Fixed,
+        drafts: Drafts,
+        review: Callable[[str, Contact], Review],
         prompts: Prompts,
         engine: Callable[[], Engine | None],
         passages: int,
@@ -84,6 +91,8 @@ class Turns:
         self._embedder = embedder
         self._gates = gates
         self._fixed = fixed
+        self._drafts = drafts
+        self._review = review
         self._prompts = prompts
         self._engine = engine
         self._passages = passages
@@ -98,7 +107,13 @@ class Turns:
         stop = cancelled or threading.Event()
         text = clean(message)
         verdict, standing = self._gates.chat(text, history.standing)
-        answered = self._fixed.gate(text, verdict, standing, history)
+        draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
+        if draft:
+            contact = standing.contact or Contact.TALKING
+            verdict = replace(verdict, action="coach", findings=())
+            answered: Answer | None = self._fixed.review(self._review(draft, contact), standing, history)
+        else:
+            answered = self._fixed.gate(text, verdict, standing, history)
         found = [] if answered else self._find(text, history)
         retrieved = time.perf_counter() - started
         if not found:

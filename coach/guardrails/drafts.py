@@ -66,6 +66,12 @@ class Drafts:
         action, reason, danger = self._decide(text, contact, findings, there, apology)
         return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
 
+    def pasted(self, message: str) -> str:
+        """The draft in a message that hands one over ("can I send this: ..."); "" if there is none."""
+        places = self._patterns.places("pasted", message)
+        draft = message[places[0][1] :].strip(' \n"“”') if places else ""
+        return draft if len(draft.split()) >= 4 else ""
+
     def _decide(
         self, text: str, contact: Contact, findings: tuple[Finding, ...], parts: set[str], apology: bool
     ) -> tuple[DraftAction, str, Danger | None]:

@@ -40,8 +40,9 @@ class Patterns:
                 raise PromptError(f"{path}: the group {name!r} is not usable: {error}.", hint="Correct it.") from error
 
     def places(self, name: str, text: str) -> list[tuple[int, int]]:
-        """Where the normalised text says what the group holds, whatever else it says."""
-        return [match.span() for match in self._said[name].finditer(normalise(text).text)]
+        """Where the text says what the group holds, in its own characters, whatever else it says."""
+        plain = normalise(text)
+        return [plain.place(*match.span()) for match in self._said[name].finditer(plain.text)]
 
     def excused(self, name: str, text: str) -> bool:
         """Whether the text also says something that speaks against the group."""

@@ -135,7 +135,7 @@ def test_a_draft_is_reviewed_mended_taken_over_and_ready(page: Page) -> None:
     expect(page.locator(".verdict.revise")).to_be_visible()
     page.locator("a.mark").first.click()
     expect(page.locator("details.found[open] p")).to_be_visible()
-    take = page.get_by_role("button", name="Take it over")
+    take = page.get_by_role("button", name="Use this version")
     expect(take).to_be_visible(timeout=90_000)
     expect(page.locator("blockquote.rewrite")).to_contain_text("I lied to you about the loan")
     take.click()

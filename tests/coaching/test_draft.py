@@ -13,7 +13,7 @@ from coach.coaching.rewrite import Rewriter, faults
 from coach.errors import InputError
 from coach.types import Review
 from tests.coaching.test_turn import Scripted
-from tests.conftest import SETTINGS
+from tests.conftest import SETTINGS, answer
 
 GOOD = (
     "I lied to you about the loan for a year. It was my choice and you did nothing to cause it. "
@@ -146,6 +146,16 @@ def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
 )
 def test_a_rewrite_that_echoes_invents_or_slips_is_not(guide_only: Coach, text: str) -> None:
     assert rewritten(guide_only, text).rewrite_source == "draft"
+
+
+def test_a_draft_pasted_into_the_chat_gets_the_same_review(guide_only: Coach) -> None:
+    reply = answer(guide_only, f"can you check this before i send it: {BAD}")
+    assert reply.action == "coach"
+    assert reply.text.startswith("Not yet.")
+    assert "[1]" in reply.text
+    blocked = answer(guide_only, "She blocked me on everything after I lied to her about the money.")
+    held = answer(guide_only, f"can i send this: {GOOD}", blocked.conversation)
+    assert held.text.startswith("Don't send this.")
 
 
 def test_gaps_are_no_inventions(guide_only: Coach) -> None:

@@ -19,10 +19,20 @@ PASSAGE = Passage("a.1", 4, "Title", "Chapter", "Whole text.", "a.md", 0.5, exce
 def test_every_template_renders_and_leaves_no_markup() -> None:
     prompts = Prompts(FOLDER)
     values: dict[str, dict[str, object]] = {
-        "system": {},
+        "system": {"tactics": ["a threat"]},
         "hello": {},
         "not_covered": {"first": True},
         "other_language": {},
+        "rewrite_system": {},
+        "rewrite": {"draft": "d", "about": "a", "start": "s", "quotes": ["q"], "attempt": 0},
+        "review_chat": {
+            "verdict": "Not yet",
+            "reason": "r.",
+            "next_step": "n.",
+            "findings": [("q", "why.", "mend.", 1)],
+            "missing": ["m."],
+            "rewrite": "w",
+        },
         "guardrails/redirect": {"tactic": POLICY["threat"], "form": 1, "number": 2, "closed": ["They have gone."]},
         "crisis/help": {"emergency": "112", "country": "", "lines": [("Line", "116 123")], "finder": "f.example"},
         "crisis/misunderstood": {},

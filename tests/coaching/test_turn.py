@@ -51,6 +51,8 @@ def turns(coach: Coach, engine: Scripted | None) -> Turns:
         embedder=coach.embedder,
         gates=coach.gates,
         fixed=coach.fixed,
+        drafts=coach.drafts,
+        review=coach.review,
         prompts=coach.prompts,
         engine=lambda: engine,
         passages=3,
