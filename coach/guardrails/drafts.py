@@ -16,10 +16,11 @@ from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
 __all__ = ["Drafts", "Judgement"]
 
-TACTIC = 0.5  # probability of a span's strongest words
+TACTIC = 0.6  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
-GRAVE_ENOUGH = 0.6
-AMENDS = ("harm", "own", "impact", "remorse", "ask")  # what has no place in a message about the children
+OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
+GRAVE_TACTIC = 0.35  # the same for these
+AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
 
@@ -50,6 +51,7 @@ class Drafts:
     def __init__(self, policy: Policy, prompts: Path, signs: Signs, signals: Signals) -> None:
         self._policy = policy
         self._patterns = Patterns(prompts / "guardrails" / "drafts.yaml")
+        self._phrases = Patterns(prompts / "guardrails" / "phrases.yaml")
         self._signs = signs
         self._signals = signals
 
@@ -59,12 +61,26 @@ class Drafts:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        spans, parts = self._signals.draft(text, TACTIC)
+        spans, parts = self._signals.draft(text, min(TACTIC, GRAVE_TACTIC))
+        spans = [span for span in spans if span.confidence >= (GRAVE_TACTIC if span.name in GRAVE else TACTIC)]
+        spans = [*spans, *self._outright(text, spans)]
         findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
         there = {part.name for part in parts}
         apology = bool(there & {"harm", "own", "remorse"}) or self._patterns.match("sorry", text)
         action, reason, danger = self._decide(text, contact, findings, there, apology)
         return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
+
+    def _outright(self, text: str, found: list[Span]) -> list[Span]:
+        """Phrases that say it outright, where nothing was found and they are not only told of."""
+        spans = []
+        for tactic in self._phrases.groups:
+            if tactic not in self._policy.ids:
+                continue
+            for start, end in self._phrases.places(tactic, text):
+                seen = any(min(span.end, end) - max(span.start, start) > 0 for span in found)
+                if not seen and not self._phrases.places("reported", text[:start]):
+                    spans.append(Span(tactic, start, end, OUTRIGHT))
+        return spans
 
     def pasted(self, message: str) -> str:
         """The draft in a message that hands one over ("can I send this: ..."); "" if there is none."""
@@ -80,7 +96,7 @@ class Drafts:
             return "hold", "order", "legal_order"
         danger = self._danger(text)
         for finding in findings:
-            if finding.tactic in GRAVE and finding.confidence >= GRAVE_ENOUGH:
+            if finding.tactic in GRAVE:
                 return "hold", GRAVE[finding.tactic], danger
         if danger:
             return "hold", "danger", danger
@@ -95,7 +111,7 @@ class Drafts:
             if parts & set(AMENDS):
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
-        if apology and "harm" not in parts:
+        if apology and "harm" not in parts and not self._patterns.match("specific", text):
             return "revise", "vague", None
         if words > LONG:
             return "revise", "long", None
@@ -104,6 +120,8 @@ class Drafts:
     def _danger(self, text: str) -> Danger | None:
         """Danger to somebody's life; that the other one did harm is a complaint here, and no call for help."""
         said = self._signs.danger(text)
+        if self._patterns.match("past_danger", text):
+            return None
         return said[0] if said and said[1] and said[0] in ("self_harm", "violence_by_user") else None
 
     def _finding(self, text: str, span: Span) -> Finding:

@@ -19,9 +19,9 @@ from coach.types import Contact, Danger, Finding, Standing, Verdict
 
 __all__ = ["Gates"]
 
-CRISIS = 0.35  # probability of any danger from which the crisis page is shown
+CRISIS = 0.4  # probability of any danger from which the crisis page is shown
 CRISIS_SAID = 0.08  # the same, when a pattern finds it said outright
-REDIRECT = 0.5
+REDIRECT = 0.4
 REDIRECT_CLOSED = 0.25  # when the other person has closed the door
 OFF_TOPIC = 0.6
 FINE = 0.35  # probability that a sentence of the coach must have of being fine

@@ -39,6 +39,11 @@ class Patterns:
             except (KeyError, TypeError, re.error) as error:
                 raise PromptError(f"{path}: the group {name!r} is not usable: {error}.", hint="Correct it.") from error
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups."""
+        return tuple(self._said)
+
     def places(self, name: str, text: str) -> list[tuple[int, int]]:
         """Where the text says what the group holds, in its own characters, whatever else it says."""
         plain = normalise(text)

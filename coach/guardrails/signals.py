@@ -29,7 +29,7 @@ REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
-LOW = 0.35  # share of a span's best probability that its words must have
+LOW = 0.25  # share of a span's best probability that its words must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Signals:
         """
         plain = normalise(text)
         windows = self._windows("draft", plain)
-        tactics = self._spans(plain, windows, "draft", self._tactics, threshold)
+        tactics = _strongest(self._spans(plain, windows, "draft", self._tactics, threshold))
         return tactics, self._spans(plain, windows, "criteria", CRITERIA, PART)
 
     def _spans(
@@ -207,6 +207,16 @@ def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple
                 best, found = mean, (offsets[first][0], end)
             first = last + 1
     return found
+
+
+def _strongest(spans: list[Span]) -> list[Span]:
+    """The spans without those that lie mostly inside a likelier one: the same words rarely do two things."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda s: -s.confidence):
+        covered = max((min(k.end, span.end) - max(k.start, span.start) for k in kept), default=0)
+        if covered <= (span.end - span.start) / 2:
+            kept.append(span)
+    return sorted(kept, key=lambda s: s.start)
 
 
 def _merged(spans: list[Span]) -> list[Span]:
