@@ -13,6 +13,7 @@ from coach import settings as configuration
 from coach.coaching.draft import Reviewer
 from coach.coaching.fixed import Fixed, foreign
 from coach.coaching.message import clean
+from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
 from coach.coaching.rewrite import Rewriter
 from coach.coaching.turn import Turns
@@ -83,6 +84,7 @@ class Coach:
             fixed=self.fixed,
             drafts=self.drafts,
             review=self._reviewer.review,
+            openings=Openings(self.prompts, settings.prompts),
             prompts=self.prompts,
             engine=self.engine,
             passages=settings.passages,
@@ -209,13 +211,22 @@ class Coach:
             return self.gates.reply(text)
         return self.gates.chat(text, (conversation or Conversation()).standing)[0]
 
-    def review(self, draft: str, contact: Contact = Contact.TALKING, about: str = "", *, model: bool = False) -> Review:
+    def review(
+        self,
+        draft: str,
+        contact: Contact = Contact.TALKING,
+        about: str = "",
+        answers: str = "",
+        *,
+        model: bool = False,
+    ) -> Review:
         """Look at a message before it is sent.
 
         Args:
             draft: The message, up to 6,000 characters. Of a pasted conversation, the lines marked "me:".
             contact: How things stand between the two; it decides before the words do.
             about: What the writer did, in a line, for the model's rewrite.
+            answers: The other person's message that the draft answers; if it asks for space, that counts.
             model: Let the chat model rewrite it, too, which takes seconds; without, the rewrite is put together
                 from the draft's own sentences.
 
@@ -223,7 +234,7 @@ class Coach:
             InputError: The draft is empty, a single word, far too long, or not in a script that can be read.
             ModelError: The search model, which the detectors rest on, is missing or damaged.
         """
-        review = self._reviewer.review(draft, contact)
+        review = self._reviewer.review(draft, contact, answers)
         return self.rewrite(review, about) if model else review
 
     def rewrite(self, review: Review, about: str = "", cancelled: threading.Event | None = None) -> Review:

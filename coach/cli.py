@@ -192,6 +192,7 @@ def review(
         Contact, typer.Option("--contact", "-c", help="How things stand between the two of you.")
     ] = Contact.TALKING,
     about: Annotated[str, typer.Option("--about", help="What you did, in a line.")] = "",
+    answers: Annotated[str, typer.Option("--answers", help="Their message that yours answers.")] = "",
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
@@ -203,15 +204,15 @@ def review(
             f"{file} cannot be read: {error}.", hint="Give a text file, or - for standard input."
         ) from error
     coach = _open(model)
-    found = coach.review(draft, contact, about, model=True)
+    found = coach.review(draft, contact, about, answers, model=True)
     if as_json:
         _dump(found)
     else:
-        _show(found, coach.prompts.data("review"))
+        _show(found, coach.prompts.data("review"), coach.policy)
     sys.exit({"ready": 0, "revise": 3, "hold": 4}[found.verdict.action])
 
 
-def _show(found: Review, words: dict[str, Any]) -> None:
+def _show(found: Review, words: dict[str, Any], policy: Any) -> None:
     """A review in the terminal: the marked draft, what would hurt, what is missing, the rewrite."""
     colours = {"ready": "green", "revise": "yellow", "hold": "red"}
     action = found.verdict.action
@@ -228,7 +229,8 @@ def _show(found: Review, words: dict[str, Any]) -> None:
         at = max(at, finding.end)
     out.print(f"\n{marked}{escape(found.draft[at:])}\n")
     for number, finding in enumerate(found.findings, start=1):
-        out.print(f"[bold]\\[{number}][/bold] {escape(finding.reason)}")
+        tactic = policy[finding.tactic]
+        out.print(f"[bold]\\[{number}][/bold] {escape(f'{tactic.name}. {finding.reason} {tactic.mend.text}')}")
     for criterion in found.accountability:
         sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
         out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from coach.coaching.prompt import Prompts
+from coach.guide.chunk import sentences
 from coach.types import Passage
 
-__all__ = ["compose"]
+__all__ = ["CITATION", "compose", "plain"]
+
+POINTS = 3
+POINT_WORDS = 75
+BESIDE = 0.35  # likelihood from which another section has its say, too
+CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+_ASIDE = re.compile(r"[\"”]\s*\(.*$")  # a note to the reader after a quotation
 
 
-def compose(passages: Sequence[Passage], prompts: Prompts) -> str:
-    """Put an answer together from the guide's own sentences, each with its number.
+def compose(
+    passages: Sequence[Passage], prompts: Prompts, opening: str = "", said: Iterable[str] = (), form: int = 0
+) -> str:
+    """Put an answer together from the guide's own sentences, each paragraph with its number.
 
     Args:
         passages: At least one, the best first.
         prompts: Holds the form of such an answer, compose.j2.
+        opening: A first line; "" for none.
+        said: Sentences of earlier answers, which are not said again.
+        form: Counts the answers, so that two in a row do not sound alike.
     """
+    said = list(said)
+    known = {plain(sentence) for sentence in said}
     points: list[tuple[str, int]] = []
-    seen: set[str] = set()
-    for passage in passages[:3]:
-        if passage.takeaway and passage.section not in seen:
-            points.append((passage.takeaway, passage.number))
-        if passage.section not in seen or not passage.takeaway:
-            points.append((passage.excerpt.removeprefix(passage.takeaway).strip() or passage.text, passage.number))
-        seen.add(passage.section)
+
+    def add(text: str, number: int, most: int) -> None:
+        """Add the sentences of a text that were not said yet, as far as there is room."""
+        new = [part for part in sentences(text.strip()) if plain(part) not in known]
+        while new and len(" ".join(new).split()) > most:
+            new.pop()
+        if new and len(points) < POINTS:
+            known.update(plain(part) for part in new)
+            points.append((" ".join(new), number))
+
+    likely = [p for p in passages if p.section == passages[0].section or p.score >= BESIDE] or list(passages)
+    for passage in likely:
+        add(passage.takeaway, passage.number, POINT_WORDS)
+        add(passage.excerpt.removeprefix(passage.takeaway), passage.number, POINT_WORDS)
+    for passage in likely if not points else ():  # all of that was said before: what else stands there
+        add(passage.text, passage.number, POINT_WORDS)
+    if not points:
+        return prompts.render("all_said")
     first = passages[0]
-    speaking = next((p for p in passages if p.say), None)
+    speaking = next((p for p in likely if p.say), None)
+    lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []
+    before = " ".join(map(plain, said))
+    say = next((line for line in lines if plain(line) not in before), "")
     return prompts.render(
         "compose",
-        points=[point for point in points if point[0]][:4],
-        say=speaking.say[0] if speaking else "",
+        opening=opening,
+        form=form,
+        points=points,
+        say=say,
         say_number=speaking.number if speaking else 0,
-        ask=first.ask,
+        ask=first.ask if plain(first.ask) not in before else "",
         ask_number=first.number,
     )
+
+
+def plain(sentence: str) -> str:
+    """A sentence as it is compared with others: no citation, no signs, no capitals."""
+    return re.sub(r"\W+", " ", CITATION.sub("", sentence)).strip().lower()

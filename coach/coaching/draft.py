@@ -64,7 +64,7 @@ class Reviewer:
         self._foreign = foreign
         self._words: dict[str, Any] = prompts.data("review")
 
-    def review(self, draft: str, contact: Contact = Contact.TALKING) -> Review:
+    def review(self, draft: str, contact: Contact = Contact.TALKING, answers: str = "") -> Review:
         """Review a draft; see `coach.Coach.review`."""
         clean(draft)
         if len(draft.split()) < 2:
@@ -77,6 +77,9 @@ class Reviewer:
             draft = lines
         if self._foreign(draft):
             notes.append(self._words["notes"]["english"])
+        if contact in (Contact.TALKING, Contact.SILENT) and self._drafts.asks_for_space(answers):
+            contact = Contact.ASKED_FOR_SPACE
+            notes.append(self._words["notes"]["space"])
         judged = self._drafts.judge(draft, contact)
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]

@@ -8,8 +8,9 @@ that it is closest to, whatever the model wrote.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from coach.coaching.compose import CITATION, plain
 from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
 from coach.types import Passage
@@ -18,7 +19,6 @@ __all__ = ["Grounding"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
 SCRAP = 3  # words; shorter sentences are mostly leftovers of a label or a list
-_CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -28,9 +28,10 @@ class Grounding:
     Args:
         passages: With their numbers.
         embedder: The one that made the index.
+        said: Sentences of earlier answers; what was said is not said again.
     """
 
-    def __init__(self, passages: Sequence[Passage], embedder: Embedder) -> None:
+    def __init__(self, passages: Sequence[Passage], embedder: Embedder, said: Iterable[str] = ()) -> None:
         self._embedder = embedder
         pairs = []
         for passage in passages:
@@ -38,13 +39,13 @@ class Grounding:
             pairs += [(passage.number, part) for part in parts]
         self._numbers = [number for number, _ in pairs]
         self._vectors = embedder.encode([text for _, text in pairs])
-        self._said: set[str] = set()
+        self._said = {plain(sentence) for sentence in said}
         self._digits = {n for p in passages for n in _NUMBER.findall(f"{p.title} {p.takeaway} {p.text}")}
 
     def check(self, sentence: str) -> str:
         """The sentence with its citation, or "" if it must not be shown."""
-        words = _CITATION.sub("", sentence).strip()
-        key = re.sub(r"\W+", " ", words).strip().lower()
+        words = CITATION.sub("", sentence).strip()
+        key = plain(words)
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
         similarity = self._vectors @ self._embedder.encode([words])[0]

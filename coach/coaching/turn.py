@@ -16,7 +16,9 @@ from coach.coaching.compose import compose
 from coach.coaching.fixed import Answer, Fixed
 from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
+from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
+from coach.coaching.query import query
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
@@ -66,6 +68,7 @@ class Turns:
         fixed: Replies to what is not coached.
         drafts: Know a draft that was pasted into the chat.
         review: Reviews it.
+        openings: Give an answer its first line, where the message calls for one.
         prompts: What is said to the model and to the person.
         engine: Gives the chat model, or None to answer from the guide alone. Called once a turn; it may wait
             for the model to be loaded, and may raise ModelError.
@@ -82,6 +85,7 @@ class Turns:
         fixed: Fixed,
         drafts: Drafts,
         review: Callable[[str, Contact], Review],
+        openings: Openings,
         prompts: Prompts,
         engine: Callable[[], Engine | None],
         passages: int,
@@ -93,6 +97,7 @@ class Turns:
         self._fixed = fixed
         self._drafts = drafts
         self._review = review
+        self._openings = openings
         self._prompts = prompts
         self._engine = engine
         self._passages = passages
@@ -123,6 +128,9 @@ class Turns:
         passages, new = _numbered(found, history)
         yield Sources(passages)
         prompt = self._prompts.turn(text, new, [p for p in passages if p not in new])
+        opening = self._openings(text, passages, history)
+        opened = [opening] if opening else []
+        said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
         shown: list[str] = []
         usage: Usage | None = None
         first = 0.0
@@ -130,7 +138,7 @@ class Turns:
         try:
             engine = self._engine()
             if engine is not None:
-                checked = Grounding(passages, self._embedder)
+                checked = Grounding(passages, self._embedder, said)
                 enough = threading.Event()
                 fallen = 0
                 for piece in self._sentences(engine, self._fit(engine, history, prompt), stop, enough):
@@ -149,20 +157,20 @@ class Turns:
                             enough.set()
                         first = first or time.perf_counter() - started
                         if len(shown) == ENOUGH:
-                            yield Token(" ".join(shown))
+                            yield Token(" ".join([*opened, *shown]))
                         elif len(shown) > ENOUGH:
                             yield Token(" " + good)
         except ModelError as error:
             note = error.message
         made_by = "model" if len(shown) >= ENOUGH else "guide"
         if stop.is_set():
-            answer, made_by = " ".join(shown), "model"
+            answer, made_by = " ".join([*opened, *shown] if shown else []), "model"
             if 0 < len(shown) < ENOUGH:
                 yield Token(answer)
         elif len(shown) >= ENOUGH:
-            answer = " ".join(shown)
+            answer = " ".join([*opened, *shown])
         else:
-            answer = compose(passages, self._prompts)
+            answer = compose(passages, self._prompts, opening, said, len(history.turns))
             yield Token(answer)
         turn = Turn(text, prompt, answer, tuple(new), standing)
         yield Done(
@@ -181,10 +189,7 @@ class Turns:
         )
 
     def _find(self, text: str, history: Conversation) -> list[Passage]:
-        found = self._search.search(text, self._passages, focus=True)
-        if not found and history.turns:
-            # "and if she says no?" means something only after what was said before it.
-            found = self._search.search(f"{history.turns[-1].message}\n{text}", self._passages, focus=True)
+        found = self._search.search(query(text, history), self._passages, focus=True)
         return [passage for passage in found if passage.trusted or self._harmless(passage)]
 
     def _harmless(self, passage: Passage) -> bool:

@@ -23,6 +23,7 @@ GRAVE_TACTIC = 0.35  # the same for these
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
+LETTER = 12  # words from which a message in the chat may be a draft though nothing says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,16 @@ class Drafts:
         return spans
 
     def pasted(self, message: str) -> str:
-        """The draft in a message that hands one over ("can I send this: ..."); "" if there is none."""
+        """The draft in a message that hands one over ("can I send this: ..."), or is one; "" if there is none."""
         places = self._patterns.places("pasted", message)
         draft = message[places[0][1] :].strip(' \n"“”') if places else ""
+        if not draft and len(message.split()) >= LETTER and self._patterns.match("letter", message):
+            draft = message
         return draft if len(draft.split()) >= 4 else ""
+
+    def asks_for_space(self, message: str) -> bool:
+        """Whether the message that a draft answers asks the writer to keep away."""
+        return self._patterns.match("space", message)
 
     def _decide(
         self, text: str, contact: Contact, findings: tuple[Finding, ...], parts: set[str], apology: bool

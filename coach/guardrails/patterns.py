@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import yaml
@@ -18,15 +19,17 @@ class Patterns:
 
     Args:
         path: A YAML file: `words` (names for parts, used as <name>), then groups with `said` and `unless`.
+        beside: Entries of the file that are no groups.
 
     Raises:
         PromptError: The file is missing or broken, or an expression is; the message names the group.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Collection[str] = ()) -> None:
         try:
             groups = yaml.safe_load(path.read_text(encoding="utf-8"))
             words = groups.pop("words", {})
+            groups = {name: group for name, group in groups.items() if name not in beside}
         except (OSError, yaml.YAMLError, AttributeError) as error:
             raise PromptError(f"{path} cannot be used: {error}.", hint="Restore it from the project.") from error
         self._said: dict[str, re.Pattern[str]] = {}

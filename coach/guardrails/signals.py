@@ -1,10 +1,10 @@
 """The detectors: a text in, what it asks for or does out, with the words that show it.
 
-A small encoder, in two versions adapted to messages and to drafts, reads the text once. Heads on top of it say
-what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has written, which
-words of a draft carry which tactic, and which show a part of an apology. They were trained by
-`python -m scripts.train_signals` and know nothing of the conversation; what follows from what they find is decided
-in `coach.guardrails.gates`.
+Two readers, each a small encoder with an adapter of its own, read the text. Heads on top of them say what a message
+to the coach wants (classes and tactics), what kind of sentence the coach's model has written, which words of a draft
+carry which tactic, and which show a part of an apology; the mean of the two counts, since they err in different
+places. They were trained by `python -m scripts.train_signals` and know nothing of the conversation; what follows
+from what they find is decided in `coach.guardrails.gates`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from coach.encoder import Array, Encoder
 from coach.errors import ModelError
 from coach.guardrails.normalise import Normalised, normalise
 
-__all__ = ["CLASSES", "CRITERIA", "REPLY_KINDS", "Reading", "Signals", "Span"]
+__all__ = ["ANY", "CLASSES", "CRITERIA", "READERS", "REPLY_KINDS", "Reading", "Signals", "Span"]
 
 CLASSES = ("coach", "off_topic", "redirect", "self_harm", "violence_by_user", "violence_to_user", "legal_order")
 CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
+READERS = ("first", "second")
+ANY = "any"  # the last column of the head for drafts: words that carry some tactic, whichever
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
 WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
+SMOOTH = 7  # tokens over which one tactic's probability is averaged before two are compared
+SHORTEST = 4  # tokens that are a clause of their own
 LOW = 0.25  # share of a span's best probability that its words must have
 
 
@@ -53,11 +57,11 @@ class Span:
 
 
 class Signals:
-    """The detectors, loaded at the first use (0.2 s). Safe to share between threads.
+    """The detectors, loaded at the first use (0.3 s). Safe to share between threads.
 
     Args:
         folder: The encoder, all-MiniLM-L6-v2 as published.
-        weights: The adapter and the heads, signals.npz.
+        weights: The readers' adapters and heads, signals.npz.
         tactics: The ids that the heads were trained with, in order.
     """
 
@@ -65,8 +69,7 @@ class Signals:
         self._folder = folder
         self._weights = weights
         self._tactics = tuple(tactics)
-        self._encoders: dict[str, Encoder] = {}
-        self._heads: dict[str, Array] = {}
+        self._readers: list[_Reader] = []
         self._lock = threading.Lock()
 
     @property
@@ -81,15 +84,12 @@ class Signals:
             ModelError: The encoder is missing or damaged.
         """
         plain = normalise(text)
-        readings = []
-        for states, offsets in self._windows("chat", plain):
-            both = np.concatenate([states.mean(axis=0), states.max(axis=0)])
-            classes = _softmax(self._head("chat", both))
-            tactics = _softmax(self._head("chat_tactics", both))
-            weight = states @ self._heads["chat.weight"][int(classes[1:].argmax()) + 1, : states.shape[1]]
-            start, end = plain.place(*_peak(plain.text, offsets, weight[: len(offsets)]))
-            readings.append((float(classes[2:].sum()), classes, tactics, start, end))
-        _, classes, tactics, start, end = max(readings, key=lambda reading: reading[0])
+        found = []
+        for window in self._windows(plain.text):
+            classes, tactics = window.texts("chat"), window.texts("chat_tactics")
+            start, end = plain.place(*_peak(plain.text, window.offsets, window.weight("chat", int(classes[1:].argmax()) + 1)))
+            found.append((float(classes[2:].sum()), classes, tactics, start, end))
+        _, classes, tactics, start, end = max(found, key=lambda reading: reading[0])
         return Reading(
             dict(zip(CLASSES, classes.tolist(), strict=True)),
             dict(zip(self._tactics, tactics.tolist(), strict=True)),
@@ -108,26 +108,21 @@ class Signals:
             ModelError: The encoder is missing or damaged.
         """
         plain = normalise(text)
-        windows = self._windows("draft", plain)
-        tactics = _strongest(self._spans(plain, windows, "draft", self._tactics, threshold))
-        return tactics, self._spans(plain, windows, "criteria", CRITERIA, PART)
-
-    def _spans(
-        self,
-        plain: Normalised,
-        windows: Sequence[tuple[Array, Sequence[tuple[int, int]]]],
-        head: str,
-        names: Sequence[str],
-        threshold: float,
-    ) -> list[Span]:
-        found: list[Span] = []
-        for states, offsets in windows:
-            chances = np.asarray(1 / (1 + np.exp(-self._head(head, states))), np.float32)
-            for column, name in enumerate(names):
-                for first, last, confidence in _runs(chances[:, column], threshold):
-                    start, end = plain.place(offsets[first][0], offsets[last][1])
-                    found.append(Span(name, start, end, confidence))
-        return _merged(found)
+        windows = self._windows(plain.text)
+        tactics: list[Span] = []
+        parts: list[Span] = []
+        for window in windows:
+            chances = window.words("draft")
+            for first, last, confidence in _runs(chances[:, -1], threshold):
+                for column, a, b in _segments(chances[first : last + 1, :-1]):
+                    start, end = plain.place(window.offsets[first + a][0], window.offsets[first + b][1])
+                    tactics.append(Span(self._tactics[column], start, end, confidence))
+            chances = window.words("criteria")
+            for column, name in enumerate(CRITERIA):
+                for first, last, confidence in _runs(chances[:, column], PART):
+                    start, end = plain.place(window.offsets[first][0], window.offsets[last][1])
+                    parts.append(Span(name, start, end, confidence))
+        return _merged(tactics), _merged(parts)
 
     def reply(self, sentence: str) -> dict[str, float]:
         """Which kind of sentence this is, for a coach to say; probabilities that add up to 1.
@@ -135,28 +130,24 @@ class Signals:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        states, _ = self._windows("chat", normalise(sentence))[0]
-        both = np.concatenate([states.mean(axis=0), states.max(axis=0)])
-        return dict(zip(REPLY_KINDS, _softmax(self._head("reply", both)).tolist(), strict=True))
+        return dict(zip(REPLY_KINDS, self._windows(normalise(sentence).text)[0].texts("reply").tolist(), strict=True))
 
-    def _windows(self, task: str, plain: Normalised) -> list[tuple[Array, list[tuple[int, int]]]]:
-        """Token states and places in the text, window by window, without the markers at the ends."""
-        encoder = self._loaded(task)
-        (ids,), (offsets,) = encoder.tokens([plain.text])
+    def _windows(self, text: str) -> list[_Window]:
+        """The text as the readers see it, piece by piece where it is long."""
+        readers = self._loaded()
+        (ids,), (offsets,) = readers[0].encoder.tokens([text])
         first, *inner, last = ids
         starts = range(0, max(1, len(inner) - OVERLAP), WINDOW - OVERLAP)
-        windows = [[first, *inner[at : at + WINDOW], last] for at in starts]
+        pieces = [[first, *inner[at : at + WINDOW], last] for at in starts]
+        states = [reader.encoder.states(pieces) for reader in readers]
         return [
-            (states[1:-1] if len(states) > 2 else states, offsets[1 + at : 1 + at + WINDOW] or [(0, 0)] * len(states))
-            for states, at in zip(encoder.states(windows), starts, strict=True)
+            _Window([(reader, rows[number]) for reader, rows in zip(readers, states, strict=True)], [(0, 0), *offsets[1 + at : 1 + at + WINDOW], (0, 0)])
+            for number, at in enumerate(starts)
         ]
 
-    def _head(self, name: str, x: Array) -> Array:
-        return np.asarray(x @ self._heads[f"{name}.weight"].T + self._heads[f"{name}.bias"], np.float32)
-
-    def _loaded(self, task: str) -> Encoder:
+    def _loaded(self) -> list[_Reader]:
         with self._lock:
-            if task not in self._encoders:
+            if not self._readers:
                 try:
                     with np.load(self._weights) as stored:
                         arrays = {name: stored[name].astype(np.float32) for name in stored.files}
@@ -164,10 +155,46 @@ class Signals:
                     raise ModelError(
                         f"The guardrails' weights cannot be read: {error}.", hint="Restore prompts/guardrails."
                     ) from error
-                self._heads = {name: array for name, array in arrays.items() if "/" not in name}
-                changes = {n.split("/")[1]: array for n, array in arrays.items() if n.startswith(f"{task}/")}
-                self._encoders[task] = Encoder(self._folder, changes, longest=4096)
-            return self._encoders[task]
+                self._readers = [_Reader(self._folder, arrays, name) for name in READERS if f"{name}/chat.head" in arrays]
+            return self._readers
+
+
+class _Reader:
+    """The encoder with one adapter, and its heads."""
+
+    def __init__(self, folder: Path, arrays: dict[str, Array], name: str) -> None:
+        own = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+        self.encoder = Encoder(folder, own, longest=4096)
+        self.heads = {key.removesuffix(".head"): array for key, array in own.items() if key.endswith(".head")}
+        self.biases = {key: own[f"{key}.bias"] for key in self.heads}
+
+    def head(self, name: str, x: Array) -> Array:
+        """A head's answer before it is made a probability."""
+        return x @ self.heads[name].T + self.biases[name]
+
+
+class _Window:
+    """A piece of a text as both readers see it: token states with those of the two markers, and places."""
+
+    def __init__(self, seen: list[tuple[_Reader, Array]], offsets: list[tuple[int, int]]) -> None:
+        self._seen = seen
+        self.offsets = offsets
+
+    def texts(self, head: str) -> Array:
+        """Probabilities for the piece as a whole."""
+        each = [reader.head(head, np.concatenate([x.mean(axis=0), x.max(axis=0)])) for reader, x in self._seen]
+        return np.asarray(np.mean([_softmax(one) for one in each], axis=0), np.float32)
+
+    def words(self, head: str) -> Array:
+        """Probabilities for each token, shape (tokens, names); none for the markers."""
+        found = np.mean([1 / (1 + np.exp(-reader.head(head, x))) for reader, x in self._seen], axis=0)
+        found[[0, -1]] = 0
+        return np.asarray(found, np.float32)
+
+    def weight(self, head: str, column: int) -> Array:
+        """How much each token speaks for one answer of a head, shape (tokens,)."""
+        reader, x = self._seen[0]
+        return x @ reader.heads[head][column, : x.shape[1]]
 
 
 def _softmax(x: Array) -> Array:
@@ -196,6 +223,23 @@ def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
     return runs
 
 
+def _segments(chances: Array) -> list[tuple[int, int, int]]:
+    """A stretch of tokens cut where one tactic gives way to another: column, first, last."""
+    near = np.ones(SMOOTH) / SMOOTH
+    smooth = np.stack([np.convolve(column, near, mode="same") for column in chances.T])[:, : len(chances)]
+    best = smooth.argmax(axis=0)
+    cuts = [0, *(np.flatnonzero(np.diff(best)) + 1), len(best)]
+    found: list[tuple[int, int, int]] = []
+    for a, b in zip(cuts, cuts[1:], strict=False):
+        if found and (b - a < SHORTEST or found[-1][0] == best[a]):
+            found[-1] = (found[-1][0], found[-1][1], int(b) - 1)
+        else:
+            found.append((int(best[a]), int(a), int(b) - 1))
+    if len(found) > 1 and found[0][2] - found[0][1] + 1 < SHORTEST:
+        found[:2] = [(found[1][0], found[0][1], found[1][2])]
+    return found
+
+
 def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple[int, int]:
     """The sentence or line whose tokens weigh most on average."""
     best, found = -np.inf, (0, len(text))
@@ -207,16 +251,6 @@ def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple
                 best, found = mean, (offsets[first][0], end)
             first = last + 1
     return found
-
-
-def _strongest(spans: list[Span]) -> list[Span]:
-    """The spans without those that lie mostly inside a likelier one: the same words rarely do two things."""
-    kept: list[Span] = []
-    for span in sorted(spans, key=lambda s: -s.confidence):
-        covered = max((min(k.end, span.end) - max(k.start, span.start) for k in kept), default=0)
-        if covered <= (span.end - span.start) / 2:
-            kept.append(span)
-    return sorted(kept, key=lambda s: s.start)
 
 
 def _merged(spans: list[Span]) -> list[Span]:

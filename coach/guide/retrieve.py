@@ -40,9 +40,15 @@ OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 LIKELY = 0.03  # below it, one section in ten answered the question
 PASSAGES_A_SECTION = 2
-EXCERPT_SENTENCES = 2  # of a passage, beside the section's take-away
+EXCERPT_WORDS = 45  # of a passage, beside the section's take-away
 
 Scores = npt.NDArray[np.float64]
+# A sentence that begins like this needs the one before it.
+_LEANING = re.compile(
+    r"(?:it|its|that|this|these|those|then|so|such|but|and|or|here|there|both|neither|otherwise|instead|one|two|three"
+    r"|also|honest instead|even so|for example|in the same way|the first|the second|the third|they mean|if (?:not|so|they are not))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +173,27 @@ def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
 
 
 def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
-    """The take-away, and those of the passage's sentences that are nearest to the question, in their order.
+    """The take-away, and what the passage says nearest to the question: whole sentences of one paragraph in a row.
 
-    Sentences in quotation marks are left out, in a guide they are often what one should not say; so are scraps.
+    Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
     """
-    parts = list(dict.fromkeys(sentences(passage.text)))  # the index keeps equal sentences once
-    usable = [i for i, part in enumerate(parts[: len(nearness)]) if part[0] not in '"“' and len(part.split()) > 3]
-    best = sorted(sorted(usable, key=lambda i: -float(nearness[i]))[: EXCERPT_SENTENCES + again])
-    return " ".join(["" if again else passage.takeaway, *(parts[i] for i in best)]).strip()
+    near = dict(zip(dict.fromkeys(sentences(passage.text)), nearness, strict=False))  # equal sentences are kept once
+    paragraphs = [sentences(line.removeprefix("• ")) for line in passage.text.split("\n")]
+    usable = [
+        (float(near.get(part, -1.0)), paragraph, at)
+        for paragraph in paragraphs
+        for at, part in enumerate(paragraph)
+        if part[0] not in '"“' and len(part.split()) > 3
+    ]
+    if not usable:
+        return "" if again else passage.takeaway
+    _, paragraph, first = max(usable, key=lambda one: one[0])
+    last = first + 1
+    while first > 0 and (_LEANING.match(paragraph[first]) or paragraph[first][0] in '"“'):
+        first -= 1
+    while last < len(paragraph) and len(" ".join(paragraph[first : last + 1]).split()) <= EXCERPT_WORDS:
+        last += 1
+    return " ".join(["" if again else passage.takeaway, *paragraph[first:last]]).strip()
 
 
 def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:

@@ -45,7 +45,6 @@ class Page:
         self._coach = coach
         self._words: dict[str, Any] = coach.prompts.data("page")
         self._reviews: dict[str, Any] = coach.prompts.data("review")
-        self._names = {tactic.id: tactic.name for tactic in coach.policy}
         self._stops: dict[str, threading.Event] = {}  # by tab; set to end the answer that runs in it
         self._warm = False
         self._failure = ""
@@ -141,6 +140,7 @@ class Page:
                     elem_id="contact",
                 )
                 about = gr.Textbox(label=words["about"], lines=1, max_lines=2, elem_id="about")
+                answers = gr.Textbox(label=words["answers"], lines=1, max_lines=6, elem_id="answers")
                 look = gr.Button(words["look"], variant="primary", elem_id="look")
             with gr.Column(scale=6, min_width=300):
                 found = _html("found")
@@ -149,18 +149,19 @@ class Page:
                 unsent = gr.Markdown(words["unsent_how"], visible=False, elem_id="unsent")
         text = gr.State("")
         shown = [found, better, take, unsent, text]
-        look.click(self._review, [draft, contact, about], shown, concurrency_id="review", show_progress="hidden")
+        given = [draft, contact, about, answers]
+        look.click(self._review, given, shown, concurrency_id="review", show_progress="hidden")
         take.click(lambda rewrite: rewrite, text, draft, queue=False).then(
-            self._review, [draft, contact, about], shown, concurrency_id="review", show_progress="hidden"
+            self._review, given, shown, concurrency_id="review", show_progress="hidden"
         )
         return draft
 
-    def _review(self, draft: str, contact: str, about: str, request: gr.Request) -> Iterator[Any]:
+    def _review(self, draft: str, contact: str, about: str, answers: str) -> Iterator[Any]:
         """The review at once, then the model's rewrite if there is to be one."""
         words, reviews = self._words, self._reviews
         try:
-            review = self._coach.review(draft, Contact(contact))
-            body = review_page.body(review, reviews, self._names, words)
+            review = self._coach.review(draft, Contact(contact), answers=answers)
+            body = review_page.body(review, reviews, self._coach.policy, words)
             hold = gr.Markdown(visible=review.verdict.action == "hold" and review.help is None)
             waiting = bool(review.rewrite and self._coach.model_name)
             better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)

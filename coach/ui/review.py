@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from coach.guardrails.policy import Policy
 from coach.types import Review
 from coach.ui import render
 
@@ -16,13 +17,13 @@ __all__ = ["body", "rewrite"]
 _SIGNS = {"met": "✓", "partly": "~", "missing": "○"}
 
 
-def body(review: Review, words: Mapping[str, Any], names: Mapping[str, str], page: Mapping[str, str]) -> str:
+def body(review: Review, words: Mapping[str, Any], policy: Policy, page: Mapping[str, str]) -> str:
     """Everything but the rewrite.
 
     Args:
         review: What was found.
         words: prompts/review.yaml.
-        names: The tactics' plain names, by id.
+        policy: The tactics, for their plain names and what to do instead.
         page: prompts/page.yaml.
     """
     action = review.verdict.action
@@ -30,7 +31,7 @@ def body(review: Review, words: Mapping[str, Any], names: Mapping[str, str], pag
     return (
         f'<div class="verdict {action}"><h3>{html.escape(words["verdicts"][action])}</h3>'
         f"<p>{html.escape(review.reason)}</p><p><b>{html.escape(review.next_step)}</b></p></div>{notes}"
-        f"{render.card(review.help, page)}{_marked(review, names)}{_why(review, names, page)}{_list(review, page)}"
+        f"{render.card(review.help, page)}{_marked(review, policy)}{_why(review, policy, page)}{_list(review, page)}"
     )
 
 
@@ -47,7 +48,7 @@ def rewrite(review: Review, words: Mapping[str, Any], page: Mapping[str, str]) -
     )
 
 
-def _marked(review: Review, names: Mapping[str, str]) -> str:
+def _marked(review: Review, policy: Policy) -> str:
     """The draft, the words found in it underlined and labelled; a click opens why."""
     parts, at = [], 0
     order = {id(finding): number for number, finding in enumerate(review.findings, start=1)}
@@ -56,7 +57,7 @@ def _marked(review: Review, names: Mapping[str, str]) -> str:
         if start >= finding.end:
             continue
         number = order[id(finding)]
-        label = html.escape(names[finding.tactic])
+        label = html.escape(policy[finding.tactic].name)
         parts.append(html.escape(review.draft[at:start]))
         parts.append(
             f'<a class="mark mark-{number}" href="#" title="{label}">{html.escape(review.draft[start : finding.end])}'
@@ -66,15 +67,16 @@ def _marked(review: Review, names: Mapping[str, str]) -> str:
     return f'<div class="draft">{_lines("".join(parts) + html.escape(review.draft[at:]))}</div>'
 
 
-def _why(review: Review, names: Mapping[str, str], page: Mapping[str, str]) -> str:
+def _why(review: Review, policy: Policy, page: Mapping[str, str]) -> str:
     passages = {passage.section: passage for passage in review.passages}
     found = ""
     for number, finding in enumerate(review.findings, start=1):
-        name = names[finding.tactic]
-        title = html.escape(name[0].upper() + name[1:])
+        tactic = policy[finding.tactic]
+        title = html.escape(tactic.name[0].upper() + tactic.name[1:])
         found += (
             f'<details class="found found-{number}"><summary><b>{number}</b> {title}: '
-            f"<q>{html.escape(finding.quote)}</q></summary><p>{html.escape(finding.reason)}</p></details>"
+            f"<q>{html.escape(finding.quote)}</q></summary><p>{html.escape(finding.reason)} "
+            f"<b>{html.escape(tactic.mend.text)}</b></p></details>"
         )
     listed = "".join(render.source(passage, page) for passage in passages.values())
     return f'<div class="findings">{found}</div>{listed}' if found else ""

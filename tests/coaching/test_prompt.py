@@ -23,6 +23,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         "hello": {},
         "not_covered": {"first": True},
         "other_language": {},
+        "all_said": {},
         "rewrite_system": {},
         "rewrite": {"draft": "d", "about": "a", "start": "s", "quotes": ["q"], "attempt": 0},
         "review_chat": {
@@ -45,6 +46,8 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         },
         "turn": {"message": "m", "notes": [(1, "n")], "known": ["[2]"]},
         "compose": {
+            "opening": "o.",
+            "form": 0,
             "points": [("p", 1)],
             "say": "s",
             "say_number": 1,
