@@ -2,8 +2,9 @@
 
 Prints, for messages to the coach, what was found and what was refused without need, a confusion table and
 precision and recall for each tactic; for drafts, the tactics found, good drafts flagged, verdicts and how
-well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/:
-`dev` was used to choose thresholds, `test` was written by somebody else and used for nothing.
+well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/: `dev`
+was used to choose thresholds; `test`, mostly veiled cases, and `everyday`, a month's ordinary mixture, were each
+written by somebody else and used for nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ ACTIONS = ("coach", "redirect", "crisis", "off_topic")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", default="test", choices=("dev", "test"))
+    parser.add_argument("--set", default="test", choices=("dev", "test", "everyday"))
     parser.add_argument("--weights", type=Path, help="other weights than prompts/guardrails/signals.npz")
     parser.add_argument("--wrong", action="store_true", help="print every case that was judged wrongly")
     parser.add_argument("--json", type=Path, help="write the figures to a file")

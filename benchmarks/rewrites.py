@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args()
     coach = Coach.open(model=None if options.model == "none" else options.model)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case in [case for case in read_drafts(CASES / "test_drafts.tsv") if case.verdict == "revise"]:
         review = coach.review(case.text, case.contact)
         if review.verdict.action != "revise" or len(rows) == MOST:
@@ -62,8 +62,8 @@ def main() -> None:
         "made by": dict(collections.Counter(row["source"] or "nobody" for row in rows)),
         "pass their own review": share(bool(row["passes"]) for row in written),
         "with a name or number of their own": sum(bool(row["new"]) for row in written),
-        "length beside the draft, median": round(statistics.median(float(str(row["longer"])) for row in written), 2),
-        "seconds, median": round(statistics.median(float(str(row["seconds"])) for row in rows), 2),
+        "length beside the draft, median": round(statistics.median(row["longer"] for row in written), 2),
+        "seconds, median": round(statistics.median(row["seconds"] for row in rows), 2),
     }
     print("\n" + "\n".join(f"{name:<40}{figure}" for name, figure in figures.items()))
     if options.json:

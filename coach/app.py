@@ -23,7 +23,7 @@ from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
-from coach.guide.embed import SentenceTransformerEmbedder
+from coach.guide.embed import EncoderEmbedder, SentenceTransformerEmbedder
 from coach.guide.index import Index, Report
 from coach.guide.retrieve import Retriever, passage_beginning
 from coach.llm import catalog, download
@@ -44,13 +44,14 @@ class Coach:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.prompts = Prompts(settings.prompts)
-        self.embedder = SentenceTransformerEmbedder(settings.models_dir / catalog.EMBEDDER.name)
+        encoder = settings.models_dir / catalog.EMBEDDER.name
+        self.embedder = EncoderEmbedder(encoder)
         self.index = Index(
             settings.data_dir / _index_name(settings.corpus),
             guide=settings.corpus,
             extra=settings.guides,
             bridge=configuration.BUILT_IN,
-            embedder=self.embedder,
+            embedder=SentenceTransformerEmbedder(encoder),
         )
         self.model_path = choose_model(settings)
         self.model_error = ""  # why there is no model although one was wanted
@@ -63,7 +64,7 @@ class Coach:
         self.country = self._help_lines.code(settings.country)
         signs = Signs(settings.prompts / "crisis" / "signs.yaml")
         weights = settings.prompts / "guardrails" / "signals.npz"
-        signals = Signals(settings.models_dir / catalog.EMBEDDER.name, weights, self.policy.ids)
+        signals = Signals(encoder, weights, self.policy.ids)
         self.gates = Gates(self.policy, settings.prompts, signs, signals)
         self.drafts = Drafts(self.policy, settings.prompts, signs, signals)
         self.fixed = Fixed(self.prompts, self.policy, signs, help_for=self.help, passage=self._beginning)
@@ -84,7 +85,7 @@ class Coach:
             fixed=self.fixed,
             drafts=self.drafts,
             review=self._reviewer.review,
-            openings=Openings(self.prompts, settings.prompts),
+            openings=Openings(self.prompts),
             prompts=self.prompts,
             engine=self.engine,
             passages=settings.passages,
@@ -151,7 +152,7 @@ class Coach:
             if self._retriever is None:
                 if not self.index.current():
                     self.index.build()
-                self._retriever = Retriever(self.index)
+                self._retriever = Retriever(self.index, self.embedder)
             return self._retriever
 
     def _beginning(self, section: str, words: str) -> Passage | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coach import Coach
-from coach.guide.embed import SentenceTransformerEmbedder
+from coach.guide.embed import Embedder
 from coach.llm.llama import LlamaEngine
 from coach.settings import Settings, load
 from coach.types import Conversation, Done, Reply
@@ -38,7 +38,7 @@ def guide_only(coach: Coach, settings: Settings) -> Coach:
 
 
 @pytest.fixture(scope="session")
-def embedder(coach: Coach) -> SentenceTransformerEmbedder:
+def embedder(coach: Coach) -> Embedder:
     return coach.embedder
 
 

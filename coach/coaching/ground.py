@@ -1,8 +1,9 @@
 """A sentence of the model in, a supported sentence with a true citation out, or nothing.
 
 Small models invent. A sentence is shown only if it stands close in meaning to a sentence of the passages at
-hand, says no number that they do not say, and was not said before; it carries the number of the passage
-that it is closest to, whatever the model wrote.
+hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), says no number that they
+do not say, and was not said before; it carries the number of the passage that it is closest to, whatever the model
+wrote.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from coach.coaching.compose import CITATION, plain
 from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
 from coach.types import Passage
 
-__all__ = ["Grounding"]
+__all__ = ["Grounding", "refuses"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
 SCRAP = 3  # words; shorter sentences are mostly leftovers of a label or a list
+_NO = re.compile(
+    r"n['’]t\b|\b(?:not|never|no|nobody|nothing|none|nor|neither|without|stop|avoid|refrain|leave out|instead of)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def refuses(sentence: str) -> bool:
+    """Whether a sentence speaks against something; two noes make a yes."""
+    return len(_NO.findall(sentence)) % 2 == 1
 
 
 class Grounding:
@@ -38,6 +50,7 @@ class Grounding:
             parts = sentences(f"{passage.takeaway} {passage.text}")
             pairs += [(passage.number, part) for part in parts]
         self._numbers = [number for number, _ in pairs]
+        self._refusing = np.array([refuses(text) for _, text in pairs])
         self._vectors = embedder.encode([text for _, text in pairs])
         self._said = {plain(sentence) for sentence in said}
         self._digits = {n for p in passages for n in _NUMBER.findall(f"{p.title} {p.takeaway} {p.text}")}
@@ -49,6 +62,7 @@ class Grounding:
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
         similarity = self._vectors @ self._embedder.encode([words])[0]
+        similarity = np.where(self._refusing == refuses(words), similarity, 0.0)
         best = int(similarity.argmax())
         if similarity[best] < SUPPORT:
             return ""

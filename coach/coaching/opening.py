@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from coach.coaching.prompt import Prompts
@@ -27,15 +26,14 @@ class Openings:
     """Chooses first lines.
 
     Args:
-        prompts: Holds their words.
-        folder: The prompts/ folder.
+        prompts: Holds their words, openings.yaml.
 
     Raises:
         PromptError: openings.yaml is missing or broken.
     """
 
-    def __init__(self, prompts: Prompts, folder: Path) -> None:
-        self._patterns = Patterns(folder / f"{_FILE}.yaml", beside=("told",))
+    def __init__(self, prompts: Prompts) -> None:
+        self._patterns = Patterns(prompts.folder / f"{_FILE}.yaml", beside=("told",))
         self._words: dict[str, Any] = prompts.data(_FILE)
 
     def __call__(self, message: str, passages: Sequence[Passage], history: Conversation) -> str:

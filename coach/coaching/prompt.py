@@ -24,7 +24,7 @@ class Prompts:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._environment = _environment(folder)
         self._opening: tuple[Message, ...] = ()
 
@@ -46,12 +46,12 @@ class Prompts:
             PromptError: The file is missing or broken.
         """
         try:
-            return yaml.safe_load((self._folder / f"{name}.yaml").read_text(encoding="utf-8"))
+            return yaml.safe_load((self.folder / f"{name}.yaml").read_text(encoding="utf-8"))
         except (yaml.YAMLError, OSError) as error:
             raise self._broken(f"{name}.yaml", error) from error
 
     def _broken(self, file: str, error: Exception) -> PromptError:
-        return PromptError(f"{file} in {self._folder} cannot be used: {error}.", hint="Restore it from the project.")
+        return PromptError(f"{file} in {self.folder} cannot be used: {error}.", hint="Restore it from the project.")
 
     def opening(self) -> tuple[Message, ...]:
         """What every conversation begins with: the system text and the worked examples."""

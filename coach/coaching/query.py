@@ -12,7 +12,7 @@ from coach.coaching.compose import CITATION
 from coach.guide.chunk import sentences
 from coach.types import Conversation
 
-__all__ = ["query"]
+__all__ = ["leans", "query"]
 
 SHORT = 6  # words; a message of no more leans on the one before it
 _LEANS = re.compile(
@@ -20,7 +20,8 @@ _LEANS = re.compile(
     re.IGNORECASE,
 )
 _POINT = re.compile(
-    r"\b(?:(first|second|third|fourth|last) (?:thing|point|part|one|bit|step|idea|sentence)|(?:point|number|thing) (\d))\b",
+    r"\b(?:(first|second|third|fourth|last) (?:thing|point|part|one|bit|step|idea|sentence)"
+    r"|(?:point|number|thing) (\d))\b",
     re.IGNORECASE,
 )
 _PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1}
@@ -39,13 +40,14 @@ def query(message: str, history: Conversation) -> str:
         return f"{said}\n{message}"
     parts = [message]
     for turn in reversed(history.turns):
-        if not _leans(parts[0]):
+        if not leans(parts[0]):
             break
         parts.insert(0, turn.message)
     return "\n".join(parts)
 
 
-def _leans(message: str) -> bool:
+def leans(message: str) -> bool:
+    """Whether a message is likely to mean something only after the one before it."""
     return len(message.split()) <= SHORT or bool(_LEANS.match(message) and len(message.split()) <= 2 * SHORT)
 
 

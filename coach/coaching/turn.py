@@ -18,7 +18,7 @@ from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
-from coach.coaching.query import query
+from coach.coaching.query import leans, query
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
@@ -119,6 +119,8 @@ class Turns:
             answered: Answer | None = self._fixed.review(self._review(draft, contact), standing, history)
         else:
             answered = self._fixed.gate(text, verdict, standing, history)
+        if verdict.action == "off_topic" and not (history.turns and leans(text)):
+            answered = answered or self._fixed.not_covered(text, standing, history)
         found = [] if answered else self._find(text, history)
         retrieved = time.perf_counter() - started
         if not found:

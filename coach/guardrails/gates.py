@@ -19,11 +19,11 @@ from coach.types import Contact, Danger, Finding, Standing, Verdict
 
 __all__ = ["Gates"]
 
-CRISIS = 0.4  # probability of any danger from which the crisis page is shown
-CRISIS_SAID = 0.08  # the same, when a pattern finds it said outright
-REDIRECT = 0.4
-REDIRECT_CLOSED = 0.25  # when the other person has closed the door
-OFF_TOPIC = 0.6
+CRISIS = 0.5  # probability of any danger from which the crisis page is shown
+CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
+REDIRECT = 0.45
+REDIRECT_CLOSED = 0.3  # when the other person has closed the door
+OFF_TOPIC = 0.5
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
@@ -108,11 +108,11 @@ def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None
     """The danger, if what is said and what is hinted at together make it likely enough."""
     likely = max(DANGERS, key=lambda danger: reading.classes[danger])
     total = sum(reading.classes[danger] for danger in DANGERS)
-    if total >= CRISIS:
-        return likely
-    if said and said[1] and total >= CRISIS_SAID:
+    if total < CRISIS_DOUBTFUL:
+        return None
+    if said and said[1]:
         return said[0]
-    return None
+    return likely if total >= CRISIS or total > reading.classes["coach"] + reading.classes["off_topic"] else None
 
 
 def _in_danger(danger: Danger, now: Standing) -> tuple[Verdict, Standing]:

@@ -1,14 +1,15 @@
 """The detectors: a text in, what it asks for or does out, with the words that show it.
 
-Two readers, each a small encoder with an adapter of its own, read the text. Heads on top of them say what a message
-to the coach wants (classes and tactics), what kind of sentence the coach's model has written, which words of a draft
-carry which tactic, and which show a part of an apology; the mean of the two counts, since they err in different
-places. They were trained by `python -m scripts.train_signals` and know nothing of the conversation; what follows
-from what they find is decided in `coach.guardrails.gates`.
+Two readers, each a small encoder with an adapter of its own: one for messages, one for drafts. Heads on top of them
+say what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has written,
+which words of a draft carry which tactic, and which show a part of an apology. They were trained by
+`python -m scripts.train_signals` and know nothing of the conversation; what follows from what they find is decided
+in `coach.guardrails.gates`.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +19,20 @@ import numpy as np
 
 from coach.encoder import Array, Encoder
 from coach.errors import ModelError
-from coach.guardrails.normalise import Normalised, normalise
+from coach.guardrails.normalise import normalise
 
-__all__ = ["ANY", "CLASSES", "CRITERIA", "READERS", "REPLY_KINDS", "Reading", "Signals", "Span"]
+__all__ = ["ANY", "CLASSES", "CRITERIA", "REPLY_KINDS", "Reading", "Signals", "Span"]
 
 CLASSES = ("coach", "off_topic", "redirect", "self_harm", "violence_by_user", "violence_to_user", "legal_order")
 CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
-READERS = ("first", "second")
 ANY = "any"  # the last column of the head for drafts: words that carry some tactic, whichever
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
 WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
-SMOOTH = 7  # tokens over which one tactic's probability is averaged before two are compared
-SHORTEST = 4  # tokens that are a clause of their own
+SMOOTH = 25  # tokens over which one tactic's probability is averaged before two are compared
+SHORTEST = 12  # tokens that are a clause of their own
 LOW = 0.25  # share of a span's best probability that its words must have
 
 
@@ -69,7 +69,7 @@ class Signals:
         self._folder = folder
         self._weights = weights
         self._tactics = tuple(tactics)
-        self._readers: list[_Reader] = []
+        self._readers: dict[str, _Reader] = {}
         self._lock = threading.Lock()
 
     @property
@@ -85,9 +85,11 @@ class Signals:
         """
         plain = normalise(text)
         found = []
-        for window in self._windows(plain.text):
+        for window in self._windows("chat", plain.text):
             classes, tactics = window.texts("chat"), window.texts("chat_tactics")
-            start, end = plain.place(*_peak(plain.text, window.offsets, window.weight("chat", int(classes[1:].argmax()) + 1)))
+            start, end = plain.place(
+                *_peak(plain.text, window.offsets, window.weight("chat", int(classes[1:].argmax()) + 1))
+            )
             found.append((float(classes[2:].sum()), classes, tactics, start, end))
         _, classes, tactics, start, end = max(found, key=lambda reading: reading[0])
         return Reading(
@@ -108,7 +110,7 @@ class Signals:
             ModelError: The encoder is missing or damaged.
         """
         plain = normalise(text)
-        windows = self._windows(plain.text)
+        windows = self._windows("draft", plain.text)
         tactics: list[Span] = []
         parts: list[Span] = []
         for window in windows:
@@ -130,71 +132,77 @@ class Signals:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        return dict(zip(REPLY_KINDS, self._windows(normalise(sentence).text)[0].texts("reply").tolist(), strict=True))
+        return dict(
+            zip(REPLY_KINDS, self._windows("chat", normalise(sentence).text)[0].texts("reply").tolist(), strict=True)
+        )
 
-    def _windows(self, text: str) -> list[_Window]:
-        """The text as the readers see it, piece by piece where it is long."""
-        readers = self._loaded()
-        (ids,), (offsets,) = readers[0].encoder.tokens([text])
+    def _windows(self, task: str, text: str) -> list[_Window]:
+        """The text as a reader sees it, piece by piece where it is long."""
+        reader = self._loaded(task)
+        (ids,), (offsets,) = reader.encoder.tokens([text])
         first, *inner, last = ids
         starts = range(0, max(1, len(inner) - OVERLAP), WINDOW - OVERLAP)
         pieces = [[first, *inner[at : at + WINDOW], last] for at in starts]
-        states = [reader.encoder.states(pieces) for reader in readers]
-        return [
-            _Window([(reader, rows[number]) for reader, rows in zip(readers, states, strict=True)], [(0, 0), *offsets[1 + at : 1 + at + WINDOW], (0, 0)])
-            for number, at in enumerate(starts)
+        places = [
+            [(0, 0), *offsets[1 + at : len(piece) - 1 + at], (0, 0)] for piece, at in zip(pieces, starts, strict=True)
         ]
+        states = reader.encoder.states(pieces)
+        return [_Window(reader, found, place) for found, place in zip(states, places, strict=True)]
 
-    def _loaded(self) -> list[_Reader]:
+    def _loaded(self, task: str) -> _Reader:
         with self._lock:
-            if not self._readers:
+            if task not in self._readers:
                 try:
                     with np.load(self._weights) as stored:
-                        arrays = {name: stored[name].astype(np.float32) for name in stored.files}
+                        names = [name for name in stored.files if name.startswith(f"{task}/")]
+                        arrays = {n.removeprefix(f"{task}/"): stored[n].astype(np.float32) for n in names}
                 except (OSError, ValueError) as error:
                     raise ModelError(
                         f"The guardrails' weights cannot be read: {error}.", hint="Restore prompts/guardrails."
                     ) from error
-                self._readers = [_Reader(self._folder, arrays, name) for name in READERS if f"{name}/chat.head" in arrays]
-            return self._readers
+                self._readers[task] = _Reader(self._folder, arrays)
+            return self._readers[task]
 
 
 class _Reader:
-    """The encoder with one adapter, and its heads."""
+    """The encoder with an adapter, and its heads."""
 
-    def __init__(self, folder: Path, arrays: dict[str, Array], name: str) -> None:
-        own = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
-        self.encoder = Encoder(folder, own, longest=4096)
-        self.heads = {key.removesuffix(".head"): array for key, array in own.items() if key.endswith(".head")}
-        self.biases = {key: own[f"{key}.bias"] for key in self.heads}
+    def __init__(self, folder: Path, arrays: dict[str, Array]) -> None:
+        self.encoder = Encoder(folder, arrays, longest=4096)
+        self._heads = {
+            n.removesuffix(".head"): (a, arrays[f"{n.removesuffix('.head')}.bias"])
+            for n, a in arrays.items()
+            if n.endswith(".head")
+        }
 
-    def head(self, name: str, x: Array) -> Array:
-        """A head's answer before it is made a probability."""
-        return x @ self.heads[name].T + self.biases[name]
+    def head(self, name: str) -> tuple[Array, Array]:
+        """The weights of a head, shape (names, states), and its bias."""
+        return self._heads[name]
 
 
 class _Window:
-    """A piece of a text as both readers see it: token states with those of the two markers, and places."""
+    """A piece of a text as a reader sees it: token states, those of the two markers too, and their places."""
 
-    def __init__(self, seen: list[tuple[_Reader, Array]], offsets: list[tuple[int, int]]) -> None:
-        self._seen = seen
+    def __init__(self, reader: _Reader, states: Array, offsets: list[tuple[int, int]]) -> None:
+        self._reader = reader
+        self._states = states
         self.offsets = offsets
 
     def texts(self, head: str) -> Array:
         """Probabilities for the piece as a whole."""
-        each = [reader.head(head, np.concatenate([x.mean(axis=0), x.max(axis=0)])) for reader, x in self._seen]
-        return np.asarray(np.mean([_softmax(one) for one in each], axis=0), np.float32)
+        weight, bias = self._reader.head(head)
+        return _softmax(weight @ np.concatenate([self._states.mean(axis=0), self._states.max(axis=0)]) + bias)
 
     def words(self, head: str) -> Array:
         """Probabilities for each token, shape (tokens, names); none for the markers."""
-        found = np.mean([1 / (1 + np.exp(-reader.head(head, x))) for reader, x in self._seen], axis=0)
+        weight, bias = self._reader.head(head)
+        found = 1 / (1 + np.exp(-(self._states @ weight.T + bias)))
         found[[0, -1]] = 0
         return np.asarray(found, np.float32)
 
     def weight(self, head: str, column: int) -> Array:
         """How much each token speaks for one answer of a head, shape (tokens,)."""
-        reader, x = self._seen[0]
-        return x @ reader.heads[head][column, : x.shape[1]]
+        return np.asarray(self._states @ self._reader.head(head)[0][column, : self._states.shape[1]], np.float32)
 
 
 def _softmax(x: Array) -> Array:
@@ -225,12 +233,12 @@ def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
 
 def _segments(chances: Array) -> list[tuple[int, int, int]]:
     """A stretch of tokens cut where one tactic gives way to another: column, first, last."""
-    near = np.ones(SMOOTH) / SMOOTH
-    smooth = np.stack([np.convolve(column, near, mode="same") for column in chances.T])[:, : len(chances)]
+    near = np.ones(min(SMOOTH, len(chances)))
+    smooth = np.stack([np.convolve(column, near, mode="same") for column in chances.T])
     best = smooth.argmax(axis=0)
     cuts = [0, *(np.flatnonzero(np.diff(best)) + 1), len(best)]
     found: list[tuple[int, int, int]] = []
-    for a, b in zip(cuts, cuts[1:], strict=False):
+    for a, b in itertools.pairwise(cuts):
         if found and (b - a < SHORTEST or found[-1][0] == best[a]):
             found[-1] = (found[-1][0], found[-1][1], int(b) - 1)
         else:

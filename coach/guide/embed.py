@@ -1,4 +1,8 @@
-"""Texts in, vectors out. sentence-transformers is loaded at the first use: its import takes seconds."""
+"""Texts in, vectors out: by sentence-transformers for an index to be built, by `coach.encoder` for questions.
+
+Both give the same vectors. The import of sentence-transformers takes seconds and half a gigabyte, so it is loaded at
+the first use, which on a machine whose index is built never comes.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from coach.encoder import Encoder
 from coach.errors import ModelError
 
-__all__ = ["Embedder", "SentenceTransformerEmbedder", "Vectors"]
+__all__ = ["Embedder", "EncoderEmbedder", "SentenceTransformerEmbedder", "Vectors"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -28,6 +33,30 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length, one row a text."""
         ...
+
+
+class EncoderEmbedder:
+    """all-MiniLM-L6-v2 from a local folder, in NumPy. Safe to share between threads.
+
+    Args:
+        folder: The model's folder, as published.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._folder = folder
+        self._encoder: Encoder | None = None
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.encode`; shape (number of texts, 384).
+
+        Raises:
+            ModelError: The folder is missing or damaged.
+        """
+        with self._lock:
+            self._encoder = self._encoder or Encoder(self._folder)
+        return self._encoder.encode(texts)
 
 
 class SentenceTransformerEmbedder:

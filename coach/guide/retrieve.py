@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences
-from coach.guide.embed import Vectors
+from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
 from coach.types import Passage
@@ -46,7 +46,8 @@ Scores = npt.NDArray[np.float64]
 # A sentence that begins like this needs the one before it.
 _LEANING = re.compile(
     r"(?:it|its|that|this|these|those|then|so|such|but|and|or|here|there|both|neither|otherwise|instead|one|two|three"
-    r"|also|honest instead|even so|for example|in the same way|the first|the second|the third|they mean|if (?:not|so|they are not))\b",
+    r"|also|honest instead|even so|for example|in the same way|the (?:first|second|third)|they mean"
+    r"|if (?:not|so|they are not))\b",
     re.IGNORECASE,
 )
 
@@ -80,10 +81,12 @@ class Retriever:
 
     Args:
         index: Complete and current.
+        embedder: For the questions; its vectors are those of the index.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index = index
+        self._embedder = embedder
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
@@ -106,7 +109,7 @@ class Retriever:
         Each comes from another section. With `focus`, unlikely sections make room for further passages of
         the best one: better to answer from, while a list is better to look through.
         """
-        vector = self._index.embedder.encode([question])[0]
+        vector = self._embedder.encode([question])[0]
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []

@@ -7,9 +7,8 @@ from coach.guide.chunk import sentences
 from coach.settings import load
 from coach.types import Conversation, Passage, Turn
 
-FOLDER = load().prompts
-PROMPTS = Prompts(FOLDER)
-OPENINGS = Openings(PROMPTS, FOLDER)
+PROMPTS = Prompts(load().prompts)
+OPENINGS = Openings(PROMPTS)
 
 
 def passage(section: str, number: int, text: str, *, takeaway: str = "", score: float = 0.9, ask: str = "") -> Passage:

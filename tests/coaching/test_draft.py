@@ -169,3 +169,50 @@ def test_the_exit_code_says_the_verdict(text: str, contact: str, code: int) -> N
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "\x1b[" not in done.stdout  # plain when piped
+
+
+@pytest.mark.parametrize(
+    ("answers", "action"),
+    [
+        ("please stop texting me, i need space", "hold"),
+        ("I'm not ready to talk. Don't contact me again.", "hold"),
+        ("ok. what did you want to say about the loan", "ready"),
+        ("i don't need space, i need an answer", "ready"),
+    ],
+)
+def test_the_message_that_a_draft_answers_counts_for_how_things_stand(
+    guide_only: Coach, answers: str, action: str
+) -> None:
+    review = guide_only.review(GOOD, answers=answers)
+    assert review.verdict.action == action
+    assert any("asks for space" in note for note in review.notes) == (action == "hold")
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("Hey, the landlord needs your signature for the deposit. The form is with him.", "ready"),
+        ("The rent is paid. I miss you so much and I think of you all day.", "hold"),
+    ],
+)
+def test_only_what_is_plainly_necessary_goes_to_somebody_who_asked_for_space(
+    guide_only: Coach, text: str, action: str
+) -> None:
+    assert guide_only.review(text, Contact.ASKED_FOR_SPACE).verdict.action == action
+
+
+@pytest.mark.parametrize(
+    ("message", "draft"),
+    [
+        ("can you check this before i send it: sorry i lied about the loan, no need to answer", True),
+        (f"Dear Sam, {GOOD}", True),
+        ("i'm sorry i lied to you about the job and let you pay for everything, you deserved better than that", True),
+        ("i lied to her about the job and i'm sorry, how do i tell her without making excuses for it", False),
+        ("hi, i lied to my wife and you are the only one i can talk to about it at the moment", False),
+        ("what do you think i should do about my sister who knows what i did", False),
+    ],
+)
+def test_a_draft_in_the_chat_is_known_with_or_without_a_word_before_it(
+    guide_only: Coach, message: str, draft: bool
+) -> None:
+    assert bool(guide_only.drafts.pasted(message)) is draft

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from coach import Coach, Conversation, Done, Sources, Token
+from coach.coaching.opening import Openings
 from coach.coaching.turn import Turns
 from coach.errors import InputError, ModelError
 from coach.guide.chunk import sentences
@@ -53,6 +54,7 @@ def turns(coach: Coach, engine: Scripted | None) -> Turns:
         fixed=coach.fixed,
         drafts=coach.drafts,
         review=coach.review,
+        openings=Openings(coach.prompts),
         prompts=coach.prompts,
         engine=lambda: engine,
         passages=3,

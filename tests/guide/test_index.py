@@ -125,7 +125,7 @@ def test_a_damaged_index_is_replaced_by_itself(
     report = index.build()
     assert report.embedded > 10
     assert index.current()
-    assert Retriever(index).search("i still have his bike")[0].section == "give-back"
+    assert Retriever(index, embedder).search("i still have his bike")[0].section == "give-back"
 
 
 def test_an_index_of_another_version_is_replaced(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
@@ -178,7 +178,7 @@ def test_another_guide_is_found_through_the_bridge_and_the_bridge_is_not(
     write(other, "o.txt", text + "Damage to property\n\nAdmit that you damaged it and replace the item at your cost.\n")
     index = Index(tmp_path / "index", guide=other, extra=tmp_path / "no", bridge=guide, embedder=embedder)
     index.build()
-    found = Retriever(index).search("i still have my brothers bicycle")
+    found = Retriever(index, embedder).search("i still have my brothers bicycle")
     assert [p.title for p in found] == ["Returning borrowed items", "Damage to property"]
-    assert Retriever(index).search("weather in paris tomorrow?") == []
+    assert Retriever(index, embedder).search("weather in paris tomorrow?") == []
     shutil.rmtree(tmp_path / "index")

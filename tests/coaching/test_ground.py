@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from coach.coaching.ground import Grounding, refuses
+from coach.guide.embed import Embedder
+from coach.types import Passage
+
+PASSAGE = Passage(
+    "space.1", 3, "Space", "Space", "Do not write to her tonight. Give her several weeks at the least.", "s.md", 0.9
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("Don't write to her tonight. [1]", "Don't write to her tonight [3]."),
+        ("Write to her tonight.", ""),
+        ("Give her several weeks.", "Give her several weeks [3]."),
+        ("Do not give her several weeks.", ""),
+        ("Give her 6 weeks at the least.", ""),
+        ("Buy her a ring and take her to Venice.", ""),
+    ],
+)
+def test_a_sentence_is_shown_if_a_passage_says_it_and_in_the_same_direction(
+    embedder: Embedder, sentence: str, shown: str
+) -> None:
+    assert Grounding([PASSAGE], embedder).check(sentence) == shown
+
+
+def test_what_was_said_before_is_not_said_again(embedder: Embedder) -> None:
+    assert Grounding([PASSAGE], embedder, ["Give her several weeks. [3]"]).check("Give her several weeks.") == ""
+
+
+def test_two_noes_make_a_yes() -> None:
+    assert refuses("Do not write")
+    assert not refuses("Do not stop writing")
+    assert not refuses("Write")
