@@ -98,6 +98,16 @@ class Adapted(nn.Module):
         """What is trained: the adapter, and the heads."""
         return [p for a in self.adapters.values() for p in (a.down, a.up)], list(self.heads.parameters())
 
+    def restore(self, stored: dict[str, Any]) -> None:
+        """Take up the adapter and the heads of an earlier training."""
+        for key, adapter in self.adapters.items():
+            adapter.down.data = torch.tensor(stored[f"{key}.down"].astype(np.float32))
+            adapter.up.data = torch.tensor(stored[f"{key}.up"].astype(np.float32))
+        head: Any
+        for name, head in self.heads.items():
+            head.weight.data = torch.tensor(stored[f"{name}.head"])
+            head.bias.data = torch.tensor(stored[f"{name}.bias"])
+
     def arrays(self, reader: str) -> dict[str, Any]:
         """The adapter and the heads, as they are stored."""
         found: dict[str, Any] = {}
@@ -325,8 +335,8 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
     return found
 
 
-def train(training: Training, name: str, steps: int) -> dict[str, Any]:
-    """Run the steps; return the arrays to be stored, from the running mean of the weights."""
+def train(training: Training, name: str, steps: int, share: float) -> dict[str, Any]:
+    """Run the steps, at a share of the usual rate; return the arrays, from the running mean of the weights."""
     adapter, heads = training.model.trained()
     trained = [*adapter, *heads]
     mean = [p.detach().clone() for p in trained]
@@ -357,6 +367,7 @@ def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=READERS, help="one of the readers; the other stays as it is")
+    parser.add_argument("--go-on", action="store_true", help="from the weights that are there, after new examples")
     parser.add_argument("--steps", type=int, default=2600, help="of 32 messages or 24 drafts")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--examples", type=Path, default=EXAMPLES)
@@ -366,12 +377,16 @@ def main() -> None:
     examples = gathered(options.examples)
     print(", ".join(f"{len(found)} {kind}" for kind, found in examples.items()), flush=True)
     arrays: dict[str, Any] = {}
-    if options.only and options.out.exists():
+    if options.out.exists():
         with np.load(options.out) as stored:
-            arrays = {name: stored[name] for name in stored.files if not name.startswith(f"{options.only}/")}
+            arrays = {name: stored[name] for name in stored.files}
     for name in [options.only] if options.only else READERS:
         training = Training(options.encoder, name, examples, tactics)
-        arrays |= train(training, name, options.steps)
+        before = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+        if options.go_on:
+            training.model.restore(before)
+        arrays = {key: array for key, array in arrays.items() if not key.startswith(f"{name}/")}
+        arrays |= train(training, name, options.steps, 0.25 if options.go_on else 1.0)
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from coach.guardrails.crisis import DANGERS, Signs
+from coach.guardrails.patterns import Patterns
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Reading, Signals
 from coach.guardrails.standing import CLOSED, Told
@@ -21,12 +22,13 @@ __all__ = ["Gates"]
 
 CRISIS = 0.5  # probability of any danger from which the crisis page is shown
 CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
-REDIRECT = 0.45
+REDIRECT = 0.55
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
+_WARNS = re.compile(r"\W*(?:don['’]t|do not|never|avoid)\b", re.IGNORECASE)  # names a tactic so as to warn of it
 _INVENTED = re.compile(r"https?:|www\.|\S@\S+\.\w|\b\w+\.(?:com|org|net|co\.uk)\b|\+?\d(?:[ ().-]?\d){6,}|<\|?\w")
 
 
@@ -45,6 +47,7 @@ class Gates:
         self._policy = policy
         self._signs = signs
         self._told = Told(prompts / "guardrails" / "standing.yaml")
+        self._replies = Patterns(prompts / "guardrails" / "replies.yaml")
         self._signals = signals
 
     def chat(self, text: str, before: Standing | None = None) -> tuple[Verdict, Standing]:
@@ -82,10 +85,11 @@ class Gates:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        if _INVENTED.search(sentence):
+        if _INVENTED.search(sentence) or any(self._replies.match(group, sentence) for group in self._replies.groups):
             return Verdict("block")
         kinds = self._signals.reply(sentence)
-        return Verdict("pass" if kinds["fine"] >= FINE else "block")
+        fine = kinds["fine"] + (kinds["tactic"] if _WARNS.match(sentence) else 0.0)
+        return Verdict("pass" if fine >= FINE else "block")
 
     def _tactics(self, text: str, reading: Reading) -> tuple[Finding, ...]:
         """The tactic that a message asks for, and a second one if it is nearly as likely."""
