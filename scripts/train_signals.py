@@ -33,8 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261123
 RANK = 24
-RATE = 8e-4
-HEADS_RATE = 8e-4
+RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 192  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
@@ -341,7 +340,8 @@ def train(training: Training, name: str, steps: int, share: float) -> dict[str, 
     trained = [*adapter, *heads]
     mean = [p.detach().clone() for p in trained]
     optimiser = torch.optim.AdamW([{"params": adapter}, {"params": heads}], weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE, HEADS_RATE], total_steps=steps + 1, pct_start=0.05)
+    rates = [rate * share for rate in RATES[name]]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps + 1, pct_start=0.05)
     started, running = time.time(), 0.0
     for step in range(1, steps + 1):
         loss = training.loss(step)

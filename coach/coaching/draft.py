@@ -192,10 +192,13 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
     if practical:
         return text if text and now.verdict.action == "ready" else ""
     there = {part.name for part in now.parts} if text and not now.verdict.findings else set()
-    missing = [gaps[name] for name in ("harm", "own") if name not in there]
-    body = text if not now.verdict.findings else ""
-    greeting, rest = _greeting(body)
-    return " ".join(part for part in (greeting, *missing, rest) if part) if missing else body
+    greeting, rest = _greeting(text if not now.verdict.findings else "")
+    lines = [rest[start:end] for start, end in sentence_spans(rest)]
+    if "own" not in there:  # right after what was done
+        lines.insert(1 if "harm" in there else 0, gaps["own"])
+    if "harm" not in there:
+        lines.insert(0, gaps["harm"])
+    return " ".join(part for part in (greeting, *lines) if part)
 
 
 def _without(text: str, drop: list[tuple[int, int]], keep: list[tuple[int, int]]) -> str:

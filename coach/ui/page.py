@@ -162,7 +162,8 @@ class Page:
         try:
             review = self._coach.review(draft, Contact(contact), answers=answers)
             body = review_page.body(review, reviews, self._coach.policy, words)
-            hold = gr.Markdown(visible=review.verdict.action == "hold" and review.help is None)
+            letter = review.help is None and review.contact in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE)
+            hold = gr.Markdown(visible=letter and review.verdict.action == "hold")
             waiting = bool(review.rewrite and self._coach.model_name)
             better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)
             yield body, better, gr.Button(visible=bool(review.rewrite) and not waiting), hold, review.rewrite
