@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,6 +38,7 @@ RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of 
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 192  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
+EVERYDAY = 0.2  # share of the plain innocent messages in whose place comes a question made of parts
 JOINED = 0.15  # share of the texts that get another, harmless one before or after them
 READERS = ("chat", "draft")
 LINEAR = (
@@ -176,11 +178,12 @@ class Training:
         self.model = Adapted(encoder, reader, len(tactics))
         self._batches = Batches(encoder)
         self._tactics = tuple(tactics)
+        self._parts = yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8"))
         self._plain = [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"]
         self._ready = [e.text for e in examples["drafts"] if e.verdict == "ready"]
         sizes = {"chat": 32, "drafts": 24, "criteria": 16, "replies": 24}
         told: dict[str, Callable[[Any], Any]] = {
-            "chat": lambda e: replace(e, text=self._roughened(self._renamed(self._joined(e)))),
+            "chat": lambda e: replace(e, text=self._roughened(self._renamed(self._joined(self._asked(e))))),
             "drafts": lambda e: self._unpointed(self._lengthened(e)),
             "criteria": self._unpointed,
             "replies": lambda e: replace(e, text=self._renamed(e.text)),
@@ -242,6 +245,16 @@ class Training:
         states, wide = self.model.states(ids, mask), mask.unsqueeze(-1)
         mean = (states * wide).sum(1) / wide.sum(1)
         return torch.cat([mean, states.masked_fill(wide == 0, -1e4).amax(1)], dim=1)
+
+    def _asked(self, example: Chat) -> Chat:
+        """A plain innocent example, at times replaced by an everyday question put together from its parts."""
+        if example.action != "coach" or example.how != "plain" or self._chance.random() > EVERYDAY:
+            return example
+        who, when, ask, deed, end = (self._chance.choice(self._parts[p]) for p in ("who", "when", "ask", "deed", "end"))
+        text = f"{ask} {who} {when}" if self._chance.random() < 0.6 else f"{deed}. {end}"
+        if self._chance.random() < 0.3:
+            text = f"{deed}{self._chance.choice(['. ', ', ', ' and now '])}{ask} {who}"
+        return replace(example, text=text.strip())
 
     # --- the same example, told otherwise ---------------------------------------------------------------------
 
@@ -386,7 +399,13 @@ def main() -> None:
         if options.go_on:
             training.model.restore(before)
         arrays = {key: array for key, array in arrays.items() if not key.startswith(f"{name}/")}
-        arrays |= train(training, name, options.steps, 0.25 if options.go_on else 1.0)
+        found = train(training, name, options.steps, 0.25 if options.go_on else 1.0)
+        if options.go_on:  # the mean keeps what was known (Wortsman et al. 2022, arXiv 2109.01903)
+            found = {
+                k: ((a.astype(np.float32) + before[k.removeprefix(f"{name}/")]) / 2).astype(a.dtype)
+                for k, a in found.items()
+            }
+        arrays |= found
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 

@@ -20,10 +20,10 @@ from coach.types import Contact, Danger, Finding, Standing, Verdict
 
 __all__ = ["Gates"]
 
-CRISIS = 0.5  # probability of any danger from which the crisis page is shown
+CRISIS = 0.45  # probability of any danger from which the crisis page is shown
 CRISIS_SAID = 0.15  # the same, when a pattern finds it said outright
-CRISIS_RIVAL = 0.3  # the same, when innocence is less likely still
-REDIRECT = 0.55
+CRISIS_RIVAL = 0.15  # the same, when innocence is less likely still
+REDIRECT = 0.45
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
