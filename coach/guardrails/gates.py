@@ -21,8 +21,7 @@ from coach.types import Contact, Danger, Finding, Standing, Verdict
 __all__ = ["Gates"]
 
 CRISIS = 0.45  # probability of any danger from which the crisis page is shown
-CRISIS_SAID = 0.15  # the same, when a pattern finds it said outright
-CRISIS_RIVAL = 0.15  # the same, when innocence is less likely still
+CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
 REDIRECT = 0.45
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
@@ -113,10 +112,10 @@ def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None
     """The danger, if what is said and what is hinted at together make it likely enough."""
     likely = max(DANGERS, key=lambda danger: reading.classes[danger])
     total = sum(reading.classes[danger] for danger in DANGERS)
-    if said and said[1] and total >= CRISIS_SAID:
+    if said and said[1] and total >= CRISIS_DOUBTFUL:
         return said[0]
     innocent = reading.classes["coach"] + reading.classes["off_topic"]
-    return likely if total >= CRISIS or total >= max(CRISIS_RIVAL, innocent) else None
+    return likely if total >= CRISIS or total >= max(CRISIS_DOUBTFUL, innocent) else None
 
 
 def _in_danger(danger: Danger, now: Standing) -> tuple[Verdict, Standing]:
