@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.guardrails import CASES, share
-from coach import Coach, Conversation, Done, Passage, Reply
+from coach import Coach, Conversation, Done, InputError, Passage, Reply
 from coach.coaching.compose import CITATION, plain
 from coach.guide.chunk import sentences
 from coach.types import Message, Usage
@@ -87,7 +87,7 @@ def main() -> None:
                 "words, median": statistics.median(len(text.split()) for text, _ in other),
                 "reading grade, median": round(statistics.median(grade(text) for text, _ in other), 1),
                 "sentences that the gate would stop": share(
-                    coach.check(part, "reply").action == "block" for text, _ in other for part in sentences(text)
+                    coach.gates.reply(part).action == "block" for text, _ in other for part in sentences(text)
                 ),
                 "seconds, median": round(statistics.median(seconds for _, seconds in other), 1),
             }
@@ -109,7 +109,10 @@ def played(coach: Coach, messages: Sequence[str]) -> list[Answered]:
     found = []
     for message in messages:
         started = time.perf_counter()
-        *_, last = coach.reply(message, conversation)
+        try:
+            *_, last = coach.reply(message, conversation)
+        except InputError:  # such as a lone question mark: the page says so, and the person writes again
+            continue
         assert isinstance(last, Done)
         found.append(Answered(message, last.reply, time.perf_counter() - started))
         conversation = last.reply.conversation
@@ -143,7 +146,7 @@ def measured(coach: Coach, found: Sequence[Answered]) -> dict[str, Any]:
         "written by the model": share(a.reply.made_by == "model" for a in coached),
         "citations that support their sentence": share(supported(coach, part, passage) for part, passage in cited),
         "sentences that the gate would stop": share(
-            coach.check(part, "reply").action == "block" for a in coached for part in sentences(a.reply.text)
+            coach.gates.reply(part).action == "block" for a in coached for part in sentences(a.reply.text)
         ),
         "words, median": statistics.median(len(a.reply.text.split()) for a in coached),
         "reading grade, median": round(statistics.median(grade(a.reply.text) for a in coached), 1),
