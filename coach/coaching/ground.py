@@ -26,6 +26,7 @@ _NO = re.compile(
     r"n['’]t\b|\b(?:not|never|no|nobody|nothing|none|nor|neither|without|stop|avoid|refrain|leave out|instead of)\b",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -47,7 +48,8 @@ class Grounding:
         self._embedder = embedder
         pairs = []
         for passage in passages:
-            parts = sentences(f"{passage.takeaway} {passage.text}")
+            # What the guide quotes may be what one should not say: it supports nothing.
+            parts = sentences(_QUOTED.sub("", f"{passage.takeaway} {passage.text}"))
             pairs += [(passage.number, part) for part in parts]
         self._numbers = [number for number, _ in pairs]
         self._refusing = np.array([refuses(text) for _, text in pairs])

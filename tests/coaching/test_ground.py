@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from coach.coaching.ground import Grounding, refuses
@@ -26,6 +28,12 @@ def test_a_sentence_is_shown_if_a_passage_says_it_and_in_the_same_direction(
     embedder: Embedder, sentence: str, shown: str
 ) -> None:
     assert Grounding([PASSAGE], embedder).check(sentence) == shown
+
+
+def test_what_the_guide_quotes_supports_nothing(embedder: Embedder) -> None:
+    text = 'Nobody wants to read: "I can\'t eat without you. Please just answer, even one word." Cut such lines.'
+    passage = replace(PASSAGE, text=text)
+    assert Grounding([passage], embedder).check("Please just answer, even one word.") == ""
 
 
 def test_what_was_said_before_is_not_said_again(embedder: Embedder) -> None:
