@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from coach.coaching.prompt import Prompts
-from coach.guide.chunk import sentences
+from coach.guide.chunk import sentences, unquoted
 from coach.types import Passage
 
 __all__ = ["CITATION", "compose", "plain"]
@@ -48,7 +48,7 @@ def compose(
         add(passage.takeaway, passage.number, POINT_WORDS)
         add(passage.excerpt.removeprefix(passage.takeaway), passage.number, POINT_WORDS)
     for passage in likely if not points else ():  # all of that was said before: what else stands there
-        add(passage.text, passage.number, POINT_WORDS)
+        add(" ".join(unquoted(passage.text)), passage.number, POINT_WORDS)
     if not points:
         return prompts.render("all_said")
     first = passages[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from coach.guide.read import Block, Document, Section
 
-__all__ = ["Chunk", "chunks", "sentences"]
+__all__ = ["Chunk", "chunks", "sentences", "unquoted"]
 
 TARGET_WORDS = 70  # a chunk is closed once it has this many
 MAX_WORDS = 130  # a longer paragraph is cut between sentences
@@ -94,3 +94,14 @@ def sentences(text: str) -> list[str]:
         start = match.end()
     rest = text[start:].strip()
     return [*found, rest] if rest else found
+
+
+def unquoted(text: str) -> list[str]:
+    """The sentences of a text that are no part of a longer quotation; in a guide that may be a bad example."""
+    found, inside = [], False
+    for sentence in sentences(text):
+        turns = sum(sentence.count(mark) for mark in '"“”') % 2 == 1
+        if not inside and not turns:
+            found.append(sentence)
+        inside = inside != turns
+    return found

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coach.guide.catalogue import BRIDGE, OWN
-from coach.guide.chunk import sentences
+from coach.guide.chunk import sentences, unquoted
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
@@ -181,7 +181,7 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
     """
     near = dict(zip(dict.fromkeys(sentences(passage.text)), nearness, strict=False))  # equal sentences are kept once
-    paragraphs = [sentences(line.removeprefix("• ")) for line in passage.text.split("\n")]
+    paragraphs = [unquoted(line.removeprefix("• ")) for line in passage.text.split("\n")]
     usable = [
         (float(near.get(part, -1.0)), paragraph, at)
         for paragraph in paragraphs

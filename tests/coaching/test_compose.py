@@ -3,7 +3,7 @@ from __future__ import annotations
 from coach.coaching.compose import compose, plain
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
-from coach.guide.chunk import sentences
+from coach.guide.chunk import sentences, unquoted
 from coach.settings import load
 from coach.types import Conversation, Passage, Turn
 
@@ -55,3 +55,8 @@ def test_an_opening_is_not_said_twice_and_a_plain_question_gets_none() -> None:
     assert second != first
     assert OPENINGS("How do I pay it back?", [MONEY], Conversation()) == ""
     assert OPENINGS("i hid two loans from my wife and she found out", [MONEY], Conversation()).startswith("Money")
+
+
+def test_a_bad_example_of_the_guide_is_no_advice() -> None:
+    text = 'People send: "I can\'t eat without you. Please answer. One word." Cut it. Say "sorry" once.'
+    assert unquoted(text) == ["Cut it.", 'Say "sorry" once.']
