@@ -34,10 +34,10 @@ def compose(
     known = {plain(sentence) for sentence in said}
     points: list[tuple[str, int]] = []
 
-    def add(text: str, number: int, most: int) -> None:
+    def add(text: str, number: int) -> None:
         """Add the sentences of a text that were not said yet, as far as there is room."""
         new = [part for part in sentences(text.strip()) if plain(part) not in known]
-        while new and len(" ".join(new).split()) > most:
+        while new and len(" ".join(new).split()) > POINT_WORDS:
             new.pop()
         if new and len(points) < POINTS:
             known.update(plain(part) for part in new)
@@ -45,10 +45,10 @@ def compose(
 
     likely = [p for p in passages if p.section == passages[0].section or p.score >= BESIDE] or list(passages)
     for passage in likely:
-        add(passage.takeaway, passage.number, POINT_WORDS)
-        add(passage.excerpt.removeprefix(passage.takeaway), passage.number, POINT_WORDS)
+        add(passage.takeaway, passage.number)
+        add(passage.excerpt.removeprefix(passage.takeaway), passage.number)
     for passage in likely if not points else ():  # all of that was said before: what else stands there
-        add(" ".join(unquoted(passage.text)), passage.number, POINT_WORDS)
+        add(" ".join(unquoted(passage.text)), passage.number)
     if not points:
         return prompts.render("all_said")
     first = passages[0]
