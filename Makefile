@@ -29,7 +29,7 @@ check: .venv/ready-dev
 
 bench: .venv/ready
 	@.venv/bin/python -m benchmarks.retrieval
-	@.venv/bin/python -m benchmarks.turns
+	@.venv/bin/python -m benchmarks.speed
 
 .venv/ready: pyproject.toml scripts/install.py
 	@$(PYTHON) scripts/install.py

@@ -10,10 +10,9 @@ written by somebody else and used for nothing.
 from __future__ import annotations
 
 import argparse
-import collections
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from benchmarks.labelled import Chat, Draft, read_chat, read_drafts, read_replies
 from coach import settings
+from coach.evaluate import share
 from coach.guardrails.crisis import Signs
 from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
@@ -169,12 +169,6 @@ def latency(seconds: Sequence[float], figures: dict[str, Any]) -> dict[str, floa
     found = {name: round(float(np.percentile(seconds, p)) * 1000, 1) for name, p in (("median", 50), ("95th", 95))}
     figures["milliseconds"] = found
     return found
-
-
-def share(hits: Iterable[bool]) -> float:
-    """How many of them are true, from 0 to 1."""
-    counted = collections.Counter(bool(hit) for hit in hits)
-    return round(counted[True] / max(1, counted.total()), 3)
 
 
 def table(title: str, figures: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
 from coach.coaching.rewrite import Rewriter
+from coach.coaching.situation import Situations
 from coach.coaching.turn import Turns
 from coach.errors import CoachError, ModelError
 from coach.guardrails.crisis import HelpLines, Signs
@@ -77,6 +78,7 @@ class Coach:
             help_for=self.help,
             foreign=lambda text: foreign(text, languages),
         )
+        self.situations = Situations(self.prompts)
         self._rewriter = Rewriter(self.drafts, self.prompts, self.engine)
         self._turns = Turns(
             search=self,
@@ -86,6 +88,7 @@ class Coach:
             drafts=self.drafts,
             review=self._reviewer.review,
             openings=Openings(self.prompts),
+            situations=self.situations,
             prompts=self.prompts,
             engine=self.engine,
             passages=settings.passages,

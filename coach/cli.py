@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from coach.errors import CoachError, InputError
-from coach.types import Contact, Conversation, Done, Passage, Review, Sources, Token
+from coach.types import Contact, Conversation, Done, Passage, Review, Situation, Sources, Token
 
 __all__ = ["app", "main"]
 
@@ -58,6 +59,16 @@ def _open(model: str | None = None, guide: Path | None = None) -> Any:
     if guide is not None and not guide.exists():
         raise InputError(f"There is no file or folder {guide}.", hint="Check the path and try again.")
     return Coach.open(corpus=guide, model=model or "auto")
+
+
+def _read(file: str) -> str:
+    """A text file, or standard input for "-"."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file} cannot be read: {error}.", hint="Give a text file, or - for standard input."
+        ) from error
 
 
 @contextmanager
@@ -131,10 +142,13 @@ def ask(
 
 @app.command()
 def chat(model: Model = None, guide: Guide = None) -> None:
-    """Talk with the coach in the terminal. An empty line or Ctrl-D ends it; nothing is kept."""
+    """Talk with the coach in the terminal. An empty line or Ctrl-D ends it; nothing is kept.
+
+    A line that is only / shows what the coach has understood; "/did I read her diary" puts it right.
+    """
     coach = _open(model, guide)
     conversation: Conversation | None = None
-    err.print(coach.prompts.render("hello"))
+    err.print(coach.prompts.render("hello", kind="hello"))
     while True:
         try:
             message = input("\n> ")
@@ -142,10 +156,28 @@ def chat(model: Model = None, guide: Guide = None) -> None:
             return
         if not message.strip():
             return
+        if message.startswith("/"):
+            conversation = _corrected(coach, message[1:], conversation or Conversation())
+            continue
         try:
             conversation = _answer(coach, message, conversation, as_json=False)
         except InputError as error:
             err.print(f"{escape(error.message)} {escape(error.hint)}")
+
+
+def _corrected(coach: Any, said: str, conversation: Conversation) -> Conversation:
+    """The conversation after a line such as "/did I read her diary"; a bare "/" shows what is known."""
+    fields = [field.name for field in dataclasses.fields(Situation)]
+    name, _, value = said.strip().partition(" ")
+    told: dict[str, Any] = {name: value.strip()} if name in fields else {}
+    if name == "contact":
+        told = {name: Contact(value)} if value in list(Contact) else {}
+    if told:
+        conversation = replace(conversation, situation=replace(conversation.situation, **told))
+    elif said.strip():
+        err.print(f"Begin with one of /{', /'.join(fields)}. Contact is one of {', '.join(Contact)}.")
+    err.print(f"[dim]{escape(coach.situations.line(conversation.situation) or 'Nothing yet.')}[/dim]")
+    return conversation
 
 
 def _answer(coach: Any, message: str, conversation: Conversation | None, as_json: bool) -> Conversation:
@@ -197,12 +229,7 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """Look at a message before you send it. Exit code: 0 ready, 3 revise, 4 hold."""
-    try:
-        draft = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file} cannot be read: {error}.", hint="Give a text file, or - for standard input."
-        ) from error
+    draft = _read(file)
     coach = _open(model)
     found = coach.review(draft, contact, about, answers, model=True)
     if as_json:
@@ -235,7 +262,7 @@ def _show(found: Review, words: dict[str, Any], policy: Any) -> None:
         sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
         out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")
     if found.rewrite:
-        how = words["notes"]["model" if found.rewrite_source == "model" else "composed"]
+        how = words["notes"][found.rewrite_source]
         out.print(f"\n[bold]{escape(found.rewrite)}[/bold]\n[dim]{escape(how)}[/dim]")
     if found.help:
         numbers = [f"{name}: {reach}" for name, reach in found.help.lines]
@@ -253,6 +280,35 @@ def search(query: str, k: Number = 4, guide: Guide = None, as_json: AsJson = Fal
         print("The guide does not cover that.")
     for passage in passages:
         print(f"{_place(passage)}\n{passage.text}\n")
+
+
+@app.command("eval")
+def evaluate(
+    questions: Annotated[str, typer.Argument(help="A file with one question a line; - reads standard input.")],
+    model: Model = None,
+    guide: Guide = None,
+    read: Annotated[bool, typer.Option("--read", help="Print every answer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask many questions and measure the answers: your own guide, another model. Good or not takes reading."""
+    from coach.evaluate import measured, played
+
+    asked = [line.strip() for line in _read(questions).splitlines() if line.strip()]
+    coach = _open(model, guide)
+    coach.warm()
+    found = []
+    with _bar("Asking", size=False) as show:
+        for number, question in enumerate(asked, start=1):
+            found += played(coach, [question])
+            show(number, len(asked))
+            if read and found:
+                print(f"\n> {found[-1].message}\n{found[-1].reply.text}")
+    figures = measured(coach, found)
+    if as_json:
+        _dump({"figures": figures, "answers": [{"question": a.message, "answer": a.reply.text} for a in found]})
+        return
+    for name, figure in figures.items():
+        print(f"{name:<48}{figure}")
 
 
 @app.command()

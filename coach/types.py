@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
 __all__ = [
+    "CLOSED",
     "Action",
     "ChatAction",
     "Contact",
@@ -22,6 +23,7 @@ __all__ = [
     "Passage",
     "Reply",
     "Review",
+    "Situation",
     "Sources",
     "Standing",
     "Timings",
@@ -46,6 +48,9 @@ class Contact(StrEnum):
     BLOCKED = "blocked"
     NO_CONTACT_ORDER = "no_contact_order"
     CO_PARENTING = "co_parenting"
+
+
+CLOSED = (Contact.BLOCKED, Contact.ASKED_FOR_SPACE, Contact.NO_CONTACT_ORDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Review:
     accountability: tuple[Criterion, ...]  # empty for a message that is no apology
     passages: tuple[Passage, ...]  # one for each tactic found
     rewrite: str = ""  # only for revise
-    rewrite_source: Literal["", "model", "draft"] = ""  # who put it together
+    rewrite_source: Literal["", "model", "draft", "outline"] = ""  # an outline has little of the draft in it
     notes: tuple[str, ...] = ()  # such as: the coach reads English only
     help: Help | None = None
 
@@ -126,6 +131,17 @@ class Standing:
     danger: Danger | None = None  # once there has been one, its help stays in sight
     waiting: bool = False  # nothing has been said yet that the danger has passed
     softened: bool = False  # they said once that they were misunderstood
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a person has told about the two of them, in their own words; "" for what they have not."""
+
+    who: str = ""  # whom they hurt
+    did: str = ""
+    contact: Contact | None = None
+    children: str = ""
+    wants: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +208,7 @@ class Conversation:
     """A history that only grows. Pass the one from a `Reply` to the next call."""
 
     turns: tuple[Turn, ...] = ()
+    situation: Situation = field(default_factory=Situation)  # as far as they told, or as they corrected it
 
     @property
     def passages(self) -> dict[str, Passage]:
@@ -200,8 +217,9 @@ class Conversation:
 
     @property
     def standing(self) -> Standing:
-        """How things stand after the last turn."""
-        return self.turns[-1].standing if self.turns else Standing()
+        """How things stand after the last turn; what the person corrected counts."""
+        last, contact = self.turns[-1].standing if self.turns else Standing(), self.situation.contact
+        return last if contact is None else replace(last, contact=contact if contact in CLOSED else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import ANY, CLASSES, CRITERIA, REPLY_KINDS
 from coach.guide.chunk import sentences
 from coach.guide.read import find, read
+from scripts.retelling import Retelling
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
@@ -38,8 +37,6 @@ RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of 
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 192  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
-EVERYDAY = 0.2  # share of the plain innocent messages in whose place comes a question made of parts
-JOINED = 0.15  # share of the texts that get another, harmless one before or after them
 READERS = ("chat", "draft")
 LINEAR = (
     "attention.self.query",
@@ -84,10 +81,13 @@ class Adapted(nn.Module):
         else:
             sizes = {"draft": tactics + 1, "criteria": len(CRITERIA)}
             heads = {name: nn.Linear(width, size) for name, size in sizes.items()}
+            heads["named"] = nn.Linear(2 * width, tactics)
         for head in heads.values():
             nn.init.zeros_(head.weight)
-            nn.init.constant_(head.bias, 0.0 if reader == "chat" else -3.0)  # most words carry nothing
+            nn.init.zeros_(head.bias)
         if reader == "draft":
+            for head in (heads["draft"], heads["criteria"]):
+                nn.init.constant_(head.bias, -3.0)  # most words carry nothing
             nn.init.constant_(heads["draft"].bias[-1:], -1.0)  # but some tactic, one in five
         self.heads = nn.ModuleDict(heads)
 
@@ -178,15 +178,18 @@ class Training:
         self.model = Adapted(encoder, reader, len(tactics))
         self._batches = Batches(encoder)
         self._tactics = tuple(tactics)
-        self._parts = yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8"))
-        self._plain = [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"]
-        self._ready = [e.text for e in examples["drafts"] if e.verdict == "ready"]
+        retelling = Retelling(
+            self._chance,
+            yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8")),
+            [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"],
+            [e.text for e in examples["drafts"] if e.verdict == "ready"],
+        )
         sizes = {"chat": 32, "drafts": 24, "criteria": 16, "replies": 24}
         told: dict[str, Callable[[Any], Any]] = {
-            "chat": lambda e: replace(e, text=self._roughened(self._renamed(self._joined(self._asked(e))))),
-            "drafts": lambda e: self._unpointed(self._lengthened(e)),
-            "criteria": self._unpointed,
-            "replies": lambda e: replace(e, text=self._renamed(e.text)),
+            "chat": retelling.message,
+            "drafts": retelling.draft,
+            "criteria": retelling.unpointed,
+            "replies": retelling.sentence,
         }
         self._streams = {kind: forever(examples[kind], told[kind], sizes[kind], self._chance) for kind in sizes}
 
@@ -195,8 +198,8 @@ class Training:
         if self._reader == "chat":
             total = self._chat(next(self._streams["chat"]))
             return total + 0.5 * self._replies(next(self._streams["replies"])) if step % 3 == 0 else total
-        total = self._words("drafts", "draft", (*self._tactics, ANY))
-        return total + self._words("criteria", "criteria", CRITERIA) if step % 3 == 0 else total
+        total = self._drafts(next(self._streams["drafts"]))
+        return total + self._criteria(next(self._streams["criteria"])) if step % 3 == 0 else total
 
     def _chat(self, batch: Sequence[Chat]) -> Tensor:
         """The class of a message to the coach, and the tactic that it is about."""
@@ -210,28 +213,27 @@ class Training:
             loss = loss + 0.3 * functional.cross_entropy(named, tactics, label_smoothing=0.05)
         return loss
 
-    def _words(self, kind: str, head: str, names: Sequence[str]) -> Tensor:
-        """The marked words of a draft, and each text as a whole."""
-        batch = next(self._streams[kind])
+    def _drafts(self, batch: Sequence[Draft]) -> Tensor:
+        """The words of drafts that carry a tactic, and which tactic they are as a whole."""
         ids, mask, offsets = self._batches([draft.text for draft in batch], self._chance)
-        logits = self.model.heads[head](self.model.states(ids, mask))
-        target = torch.zeros_like(logits)
-        whole = torch.zeros(len(batch), len(names))
+        states = self.model.states(ids, mask)
+        loss = _words(self.model.heads["draft"](states), mask, offsets, batch, (*self._tactics, ANY))
+        spans, names = [], []
         for row, draft in enumerate(batch):
             for mark in draft.marks:
-                columns = [names.index(name) for name in mark.tactics]
-                columns += [names.index(ANY)] if ANY in names else []
-                whole[row, columns] = 1
-                for position, (start, end) in enumerate(offsets[row]):
-                    if start < mark.end and end > mark.start and end > start:
-                        target[row, position, columns] = 1
-        heavier = torch.tensor(3.0)
-        each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=heavier)
-        words = (each.sum(2) * mask).sum() / mask.sum()
-        sharp = logits.masked_fill(mask.unsqueeze(2) == 0, -1e4).topk(min(4, logits.shape[1]), dim=1).values
-        there = sharp > -1e3  # a text may have fewer words than four
-        most = (sharp * there).sum(1) / there.sum(1)
-        return words + functional.binary_cross_entropy_with_logits(most, whole, reduction="none").sum(1).mean()
+                if places := _inside(mark, offsets[row]):
+                    spans.append(pooled(states[row, places]))
+                    names.append(torch.zeros(len(self._tactics)))
+                    names[-1][[self._tactics.index(name) for name in mark.tactics]] = 1 / len(mark.tactics)
+        if spans:
+            named = self.model.heads["named"](torch.stack(spans))
+            loss = loss + functional.cross_entropy(named, torch.stack(names), label_smoothing=0.05)
+        return loss
+
+    def _criteria(self, batch: Sequence[Draft]) -> Tensor:
+        """The words of apologies that show a part of one."""
+        ids, mask, offsets = self._batches([draft.text for draft in batch], self._chance)
+        return _words(self.model.heads["criteria"](self.model.states(ids, mask)), mask, offsets, batch, CRITERIA)
 
     def _replies(self, batch: Sequence[Sentence]) -> Tensor:
         """The kind of a sentence that the coach might say."""
@@ -246,61 +248,37 @@ class Training:
         mean = (states * wide).sum(1) / wide.sum(1)
         return torch.cat([mean, states.masked_fill(wide == 0, -1e4).amax(1)], dim=1)
 
-    def _asked(self, example: Chat) -> Chat:
-        """A plain innocent example, at times replaced by an everyday question put together from its parts."""
-        if example.action != "coach" or example.how != "plain" or self._chance.random() > EVERYDAY:
-            return example
-        who, when, ask, deed, end = (self._chance.choice(self._parts[p]) for p in ("who", "when", "ask", "deed", "end"))
-        text = f"{ask} {who} {when}" if self._chance.random() < 0.6 else f"{deed}. {end}"
-        if self._chance.random() < 0.3:
-            text = f"{deed}{self._chance.choice(['. ', ', ', ' and now '])}{ask} {who}"
-        return replace(example, text=text.strip())
 
-    # --- the same example, told otherwise ---------------------------------------------------------------------
+def pooled(states: Tensor) -> Tensor:
+    """The mean and the maximum over tokens, shape (2 x width,), of states of shape (tokens, width)."""
+    return torch.cat([states.mean(0), states.amax(0)])
 
-    def _joined(self, example: Chat) -> str:
-        """A message with a harmless one before or after it, at times; what it wants stays what it was."""
-        if self._chance.random() > JOINED or example.action == "off_topic" or len(example.text) > 400:
-            return example.text
-        parts = [example.text, self._chance.choice(self._plain)]
-        self._chance.shuffle(parts)
-        return self._chance.choice([" ", "\n", ". "]).join(parts)
 
-    def _lengthened(self, draft: Draft) -> Draft:
-        """A draft with a good one before or after it, at times."""
-        if self._chance.random() > JOINED or len(draft.text) > 400:
-            return draft
-        other = self._chance.choice(self._ready)
-        if self._chance.random() < 0.5:
-            return replace(draft, text=f"{draft.text} {other}")
-        moved = tuple(Mark(m.tactics, m.start + len(other) + 1, m.end + len(other) + 1) for m in draft.marks)
-        return replace(draft, text=f"{other} {draft.text}", marks=moved)
+def _inside(mark: Mark, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """The tokens that a mark covers."""
+    return [at for at, (start, end) in enumerate(offsets) if start < mark.end and end > mark.start and end > start]
 
-    def _unpointed(self, draft: Draft) -> Draft:
-        """A draft without its punctuation, at times; every character keeps its place."""
-        return replace(draft, text=re.sub(r"[.,!?;:'’\"]", " ", draft.text)) if self._chance.random() < 0.2 else draft
 
-    def _roughened(self, text: str) -> str:
-        """The text as somebody in a hurry types it."""
-        roll = self._chance.random()
-        if roll < 0.25:
-            return re.sub(r"[.,!?;:'’\"]", "", text)
-        if roll < 0.4:
-            letters = list(text)
-            for _ in range(max(1, len(letters) // 40)):
-                at = self._chance.randrange(len(letters))
-                letters[at] = self._chance.choice(["", letters[at] * 2, letters[at - 1]])
-            return "".join(letters)
-        return text
-
-    def _renamed(self, text: str) -> str:
-        """The text with "she" for "he" and the other way round, in half of the cases: neither is the guilty one."""
-        if self._chance.random() < 0.5:
-            return text
-        swap = {"she": "he", "he": "she", "her": "him", "him": "her", "his": "her", "hers": "his"}
-        swap |= {"wife": "husband", "husband": "wife", "girlfriend": "boyfriend", "boyfriend": "girlfriend"}
-        swap |= {"gf": "bf", "bf": "gf", "shes": "hes", "hes": "shes"}
-        return re.sub(r"[A-Za-z]+", lambda m: swap.get(m[0].lower(), m[0]), text)
+def _words(
+    logits: Tensor, mask: Tensor, offsets: list[list[tuple[int, int]]], batch: Sequence[Draft], names: Sequence[str]
+) -> Tensor:
+    """How wrong the logits, shape (texts, tokens, names), are about the marked words and each text as a whole."""
+    target = torch.zeros_like(logits)
+    whole = torch.zeros(len(batch), len(names))
+    for row, draft in enumerate(batch):
+        for mark in draft.marks:
+            columns = [names.index(name) for name in mark.tactics]
+            columns += [names.index(ANY)] if ANY in names else []
+            whole[row, columns] = 1
+            for position in _inside(mark, offsets[row]):
+                target[row, position, columns] = 1
+    heavier = torch.tensor(3.0)
+    each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=heavier)
+    words = (each.sum(2) * mask).sum() / mask.sum()
+    sharp = logits.masked_fill(mask.unsqueeze(2) == 0, -1e4).topk(min(4, logits.shape[1]), dim=1).values
+    there = sharp > -1e3  # a text may have fewer words than four
+    most = (sharp * there).sum(1) / there.sum(1)
+    return words + functional.binary_cross_entropy_with_logits(most, whole, reduction="none").sum(1).mean()
 
 
 def class_of(example: Chat) -> str:

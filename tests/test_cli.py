@@ -46,6 +46,15 @@ def test_chat_goes_on_and_ends_with_the_input(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("coach")
+def test_chat_shows_what_it_understood_and_takes_a_correction(settings: Settings) -> None:
+    said = "i lied to my wife about a loan\n/\n/did I hid a loan\n/contact blocked\n/nonsense\n"
+    shown = run(settings, "chat", "--model", "none", stdin=said).stderr
+    assert "my wife; i lied to my wife about a loan" in shown
+    assert "my wife; I hid a loan; they blocked me" in shown
+    assert "Begin with one of /who" in shown
+
+
+@pytest.mark.usefixtures("coach")
 def test_search_and_its_json(settings: Settings) -> None:
     assert "When you were drinking" in run(settings, "search", "i relapsed, do i have to tell her").stdout
     rows = json.loads(run(settings, "search", "i relapsed, do i have to tell her", "--json", "-k", "2").stdout)
@@ -94,3 +103,14 @@ def test_doctor_says_what_is_missing_and_what_to_do(settings: Settings, tmp_path
     assert not checks["index"]["good"]
     assert checks["index"]["remedy"] == "Run `coach index`."
     assert checks["search model"]["good"]
+
+
+@pytest.mark.usefixtures("coach")
+def test_eval_measures_the_answers_to_a_list_of_questions(settings: Settings) -> None:
+    asked = "i cheated, should i tell her everything?\nhow long do i wait before i write\nwho won the world cup\n"
+    done = run(settings, "eval", "-", "--model", "none", "--json", stdin=asked)
+    found = json.loads(done.stdout)
+    assert found["figures"]["answers"] == len(found["answers"]) == 3
+    assert found["figures"]["actions"] == "coach:2 off_topic:1"
+    assert found["figures"]["citations that support their sentence"] == 1.0
+    assert found["figures"]["written by the model"] == 0.0

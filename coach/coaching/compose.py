@@ -50,7 +50,7 @@ def compose(
     for passage in likely if not points else ():  # all of that was said before: what else stands there
         add(" ".join(unquoted(passage.text)), passage.number)
     if not points:
-        return prompts.render("all_said")
+        return prompts.render("all_said", form=form)
     first = passages[0]
     speaking = next((p for p in likely if p.say), None)
     lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
@@ -28,11 +28,18 @@ _END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|\n+|(?<=[^\w\s,;:'\"()\-])\s+
 _SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
 _MINE = ("me", "i", "myself", "mine")
 _GREETING = re.compile(r"\s*((?:hi|hey|hello|dear|yo|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", re.IGNORECASE)
+_SORRY = re.compile(
+    r"\b(?:i['’ ]?a?m (?:(?:so|very|really|truly|deeply) )*(?:sorry|sry)|(?:so |very )?sorry|sry|i apologi[sz]e)\b",
+    re.IGNORECASE,
+)
 _LOOSE = re.compile(
     r"^[\s,;:–-]*(?:(?:and|but|because|so|cause|cos|coz|since|although|though|or|then|while)\b[\s,]*)*"
     r"|[\s,;:–-]*(?:\b(?:and|but|because|so|cause|cos|coz|since|although|though|or|then|while|that)\b[\s,]*)*$",
     re.IGNORECASE,
 )
+
+
+Composed = tuple[str, Literal["", "draft", "outline"]]
 
 
 class Reviewer:
@@ -84,7 +91,7 @@ class Reviewer:
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
         danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" else None)
-        rewrite = compose(draft, contact, judged, self._drafts, self._words["gaps"])
+        rewrite, source = compose(draft, contact, judged, self._drafts, self._words["gaps"])
         return Review(
             draft=draft,
             contact=contact,
@@ -95,7 +102,7 @@ class Reviewer:
             accountability=self._criteria(draft, judged) if judged.apology else (),
             passages=self._passages(findings),
             rewrite=rewrite,
-            rewrite_source="draft" if rewrite else "",
+            rewrite_source=source,
             notes=tuple(notes),
             help=self._help_for(danger),
         )
@@ -174,10 +181,13 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gaps: dict[str, str]) -> str:
-    """The draft's own good sentences, with gaps where something is missing; "" unless the verdict is revise."""
+def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gaps: dict[str, str]) -> Composed:
+    """The draft's own good sentences, with gaps where something is missing, and whether there were any.
+
+    Both are empty unless the verdict is revise.
+    """
     if judged.verdict.action != "revise":
-        return ""
+        return "", ""
     practical = contact is Contact.CO_PARENTING
     text, now = draft, judged
     for _ in range(4):  # what is left is judged again, since a sentence may read otherwise without its neighbour
@@ -190,15 +200,27 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
         if now.reason not in ("tactic", "mixed"):
             break
     if practical:
-        return text if text and now.verdict.action == "ready" else ""
-    there = {part.name for part in now.parts} if text and not now.verdict.findings else set()
-    greeting, rest = _greeting(text if not now.verdict.findings else "")
-    lines = [rest[start:end] for start, end in sentence_spans(rest)]
-    if "own" not in there:  # right after what was done
-        lines.insert(1 if "harm" in there else 0, gaps["own"])
-    if "harm" not in there:
-        lines.insert(0, gaps["harm"])
-    return " ".join(part for part in (greeting, *lines) if part)
+        return (text, "draft") if text and now.verdict.action == "ready" else ("", "")
+    clear = bool(text) and not now.verdict.findings
+    there = {part.name for part in now.parts} if clear else set()
+    greeting, rest = _greeting(text if clear else draft)
+    kept = [rest[start:end] for start, end in sentence_spans(rest)] if clear else []
+    lines = kept or [_sorry(draft) or gaps["sorry"]]
+    at = 1  # gaps stand after the first words, which greet or say sorry, and what was done before whose choice it was
+    for name in ("harm", "own"):
+        if name not in there:
+            lines = [*lines[:at], gaps[name], *lines[at:]]
+            at += 1
+    written = " ".join(part for part in (greeting, *lines) if part)
+    if not re.search(r"[A-Z]", draft):  # as the writer writes
+        written = re.sub(r"\bI \[|\[It", lambda match: match[0].lower(), written)
+    return written, "draft" if any(len(line.split()) > 3 for line in kept) else "outline"
+
+
+def _sorry(draft: str) -> str:
+    """The draft's own way to say sorry; "" if it does not."""
+    match = _SORRY.search(draft)
+    return f"{match[0].strip()}." if match else ""
 
 
 def _without(text: str, drop: list[tuple[int, int]], keep: list[tuple[int, int]]) -> str:
@@ -219,7 +241,5 @@ def _without(text: str, drop: list[tuple[int, int]], keep: list[tuple[int, int]]
 
 def _greeting(text: str) -> tuple[str, str]:
     """A first line such as "Hi Sam," apart from the rest."""
-    match = re.match(
-        r"\s*((?:hi|hey|hello|dear|yo|heya?|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", text, re.IGNORECASE
-    )
+    match = _GREETING.match(text)
     return (match[1].strip(), text[match.end() :]) if match else ("", text)

@@ -82,11 +82,13 @@ class Fixed:
 
     def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
         """The reply to a greeting, or to something that the guide has nothing on."""
-        if len(text.split()) <= 3 and text.lower().strip(" !.,?") in self._prompts.data("greetings"):
-            return Answer(self._prompts.render("hello"), "coach", standing)
+        said = text.lower().strip(" !.,?")
+        for kind, greetings in self._prompts.data("greetings").items():
+            if said in greetings:
+                return Answer(self._prompts.render("hello", kind=kind), "coach", standing)
         if foreign(text, self._prompts.data("languages")):
             return Answer(self._prompts.render("other_language"), "coach", standing)
-        return Answer(self._prompts.render("not_covered", first=not history.turns), "off_topic", standing)
+        return Answer(self._prompts.render("not_covered", form=len(history.turns)), "off_topic", standing)
 
     def _danger(self, text: str, danger: Danger, standing: Standing, history: Conversation) -> Answer:
         found = self.help(danger)

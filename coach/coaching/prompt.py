@@ -60,15 +60,15 @@ class Prompts:
             messages = [Message("system", self.render("system", tactics=names))]
             for example in self.data("examples"):
                 notes = list(enumerate(example["notes"], start=1))
-                question = self.render("turn", message=example["message"], notes=notes, known=[])
+                question = self.render("turn", message=example["message"], notes=notes, known=[], about="")
                 messages += [Message("user", question), Message("assistant", example["answer"])]
             self._opening = tuple(messages)
         return self._opening
 
-    def turn(self, message: str, new: Sequence[Passage], known: Sequence[Passage]) -> str:
-        """A person's message with its notes; `known` passages were given in an earlier turn."""
+    def turn(self, message: str, new: Sequence[Passage], known: Sequence[Passage], about: str = "") -> str:
+        """A person's message with its notes, and who they are; `known` passages were given in an earlier turn."""
         notes = [(passage.number, passage.excerpt or passage.text) for passage in new]
-        return self.render("turn", message=message, notes=notes, known=[f"[{p.number}]" for p in known])
+        return self.render("turn", message=message, notes=notes, known=[f"[{p.number}]" for p in known], about=about)
 
     def messages(self, conversation: Conversation, prompt: str) -> list[Message]:
         """The whole conversation as the model sees it, ending with `prompt`."""

@@ -46,8 +46,8 @@ class Rewriter:
 
     def rewrite(self, review: Review, about: str = "", cancelled: Callable[[], bool] = lambda: False) -> Review:
         """The review with the model's rewrite, if it wrote one that passes; else as it was."""
-        if review.verdict.action != "revise" or not review.rewrite:
-            return review
+        if review.verdict.action != "revise" or review.rewrite_source != "draft":
+            return review  # without a sentence of the writer's own, a model could only invent
         try:
             engine = self._engine()
             if engine is None:
@@ -82,17 +82,19 @@ class Rewriter:
 
 def faults(text: str, review: Review, about: str = "") -> list[str]:
     """What speaks against showing a rewrite; empty for nothing."""
-    own = f"{review.draft} {about} {review.rewrite}"
+    own = f"{about} {review.rewrite}"  # what had to go from the draft does not come back
     known = {word.lower() for word in _WORD.findall(own)}
     plain = _GAP.sub(" ", text)
-    words = [word.lower() for word in _WORD.findall(plain)]
+    words = _words(text).split()
     content = [word for word in words if word not in _SMALL]
     found = []
+    if sorted(_GAP.findall(text)) != sorted(_GAP.findall(review.rewrite)):
+        found.append("other gaps")
     if len(words) < 4:
         found.append("too little")
     if len(words) > max(len(review.draft.split()), len(review.rewrite.split())) + 8:
         found.append("longer than the draft")
-    if " ".join(words) == " ".join(word.lower() for word in _WORD.findall(review.draft)):
+    if " ".join(words) in (_words(review.draft), _words(review.rewrite)):
         found.append("an echo")
     if {*re.findall(r"\d+", plain)} - {*re.findall(r"\d+", own)}:
         found.append("a number of its own")
@@ -101,3 +103,8 @@ def faults(text: str, review: Review, about: str = "") -> list[str]:
     if content and sum(word in known for word in content) / len(content) < OWN:
         found.append("too few of the writer's words")
     return found
+
+
+def _words(text: str) -> str:
+    """The words of a text, without what stands in brackets."""
+    return " ".join(word.lower() for word in _WORD.findall(_GAP.sub(" ", text)))

@@ -19,6 +19,7 @@ from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
 from coach.coaching.query import leans, query
+from coach.coaching.situation import Situations
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
@@ -69,6 +70,7 @@ class Turns:
         drafts: Know a draft that was pasted into the chat.
         review: Reviews it.
         openings: Give an answer its first line, where the message calls for one.
+        situations: Keep what the person tells of the two of them.
         prompts: What is said to the model and to the person.
         engine: Gives the chat model, or None to answer from the guide alone. Called once a turn; it may wait
             for the model to be loaded, and may raise ModelError.
@@ -86,6 +88,7 @@ class Turns:
         drafts: Drafts,
         review: Callable[[str, Contact], Review],
         openings: Openings,
+        situations: Situations,
         prompts: Prompts,
         engine: Callable[[], Engine | None],
         passages: int,
@@ -98,6 +101,7 @@ class Turns:
         self._drafts = drafts
         self._review = review
         self._openings = openings
+        self._situations = situations
         self._prompts = prompts
         self._engine = engine
         self._passages = passages
@@ -112,6 +116,8 @@ class Turns:
         stop = cancelled or threading.Event()
         text = clean(message)
         verdict, standing = self._gates.chat(text, history.standing)
+        situation = self._situations.after(text, history.situation, standing)
+        told = replace(history, situation=situation)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
         if draft:
             contact = standing.contact or Contact.TALKING
@@ -125,11 +131,13 @@ class Turns:
         retrieved = time.perf_counter() - started
         if not found:
             answered = answered or self._fixed.not_covered(text, standing, history)
-            yield from self._finish(text, verdict, answered, history, retrieved)
+            yield from self._finish(text, verdict, answered, told, retrieved)
             return
         passages, new = _numbered(found, history)
         yield Sources(passages)
-        prompt = self._prompts.turn(text, new, [p for p in passages if p not in new])
+        due = situation != history.situation or len(history.turns) % LEAVING == 0  # so that no window lacks it
+        about = self._situations.line(situation) if due else ""
+        prompt = self._prompts.turn(text, new, [p for p in passages if p not in new], about)
         opening = self._openings(text, passages, history)
         opened = [opening] if opening else []
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
@@ -181,7 +189,7 @@ class Turns:
                 passages=_cited(answer, passages),
                 action="coach",
                 made_by="model" if made_by == "model" else "guide",
-                conversation=Conversation((*history.turns, turn)),
+                conversation=replace(told, turns=(*history.turns, turn)),
                 timings=Timings(retrieved, first, time.perf_counter() - started),
                 usage=usage,
                 note=note,
@@ -213,7 +221,7 @@ class Turns:
                 passages=answer.passages,
                 action=answer.action,
                 made_by="fixed",
-                conversation=Conversation((*history.turns, turn)),
+                conversation=replace(history, turns=(*history.turns, turn)),
                 timings=Timings(retrieved, 0.0, retrieved),
                 verdict=verdict,
                 help=self._fixed.help(danger),

@@ -16,10 +16,10 @@ from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
 __all__ = ["Drafts", "Judgement"]
 
-TACTIC = 0.8  # probability of a span's strongest words
+TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
-GRAVE_TACTIC = 0.5  # the same for these
+GRAVE_TACTIC = 0.35  # the same for these
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110

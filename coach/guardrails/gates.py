@@ -15,14 +15,14 @@ from coach.guardrails.crisis import DANGERS, Signs
 from coach.guardrails.patterns import Patterns
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Reading, Signals
-from coach.guardrails.standing import CLOSED, Told
-from coach.types import Contact, Danger, Finding, Standing, Verdict
+from coach.guardrails.standing import Told
+from coach.types import CLOSED, Contact, Danger, Finding, Standing, Verdict
 
 __all__ = ["Gates"]
 
-CRISIS = 0.45  # probability of any danger from which the crisis page is shown
+CRISIS = 0.4  # probability of any danger from which the crisis page is shown
 CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
-REDIRECT = 0.45
+REDIRECT = 0.5
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
@@ -105,7 +105,7 @@ class Gates:
 
     def _reason(self, tactic: str) -> str:
         found = self._policy[tactic]
-        return f"This reads as {found.name}. {found.definition}"
+        return f"{found.name[0].upper()}{found.name[1:]}. {found.reader}"
 
 
 def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None:

@@ -22,6 +22,7 @@ _ALIKE = dict(
 _ALIKE_SIGNS = {"\t": " ", "\r": " ", "’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"'}
 _LEET = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-_*]){3,}[^\W\d_](?!\w)")
+_SPACED_OUT = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-_*])+[^\W\d_](?!\w)")  # where most words are written so
 _LEETED = re.compile(r"(?<![\w$@!])(?=[\w$@!]*[A-Za-z]{2})(?=[\w$@!]*[A-Za-z][013457@$!][A-Za-z])[\w$@!]*[\w](?!\w)")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _LATIN_WORD = re.compile(r"\w*[A-Za-z]\w*")
@@ -51,7 +52,9 @@ def normalise(text: str) -> Normalised:
             if unicodedata.category(character) not in ("Cf", "Cc", "Mn") or character == "\n":
                 characters.append((character, at))
     characters = _unmask(characters)
-    characters = _drop(characters, _SPACED, keep=str.isalpha)
+    words = "".join(c for c, _ in characters).split()
+    apart = sum(len(word) == 1 and word.isalpha() for word in words) > max(6, len(words) / 2)
+    characters = _drop(characters, _SPACED_OUT if apart else _SPACED, keep=str.isalpha)
     characters = _drop(characters, _REPEATED, keep=None)
     characters = _unleet(characters)
     return Normalised("".join(c for c, _ in characters), tuple(at for _, at in characters), len(text))

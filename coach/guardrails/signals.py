@@ -33,6 +33,7 @@ OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
 SMOOTH = 25  # tokens over which one tactic's probability is averaged before two are compared
 SHORTEST = 12  # tokens that are a clause of their own
+SECOND = 0.35  # probability from which words carry a second tactic as well
 LOW = 0.25  # share of a span's best probability that its words must have
 
 
@@ -116,9 +117,11 @@ class Signals:
         for window in windows:
             chances = window.words("draft")
             for first, last, confidence in _runs(chances[:, -1], threshold):
-                for column, a, b in _segments(chances[first : last + 1, :-1]):
+                for a, b in _segments(chances[first : last + 1, :-1]):
                     start, end = plain.place(window.offsets[first + a][0], window.offsets[first + b][1])
-                    tactics.append(Span(self._tactics[column], start, end, confidence))
+                    named = window.span("named", first + a, first + b)
+                    names = [int(named.argmax()), *np.flatnonzero((named >= SECOND) & (named < named.max()))]
+                    tactics += [Span(self._tactics[column], start, end, confidence) for column in names]
             chances = window.words("criteria")
             for column, name in enumerate(CRITERIA):
                 for first, last, confidence in _runs(chances[:, column], PART):
@@ -190,8 +193,13 @@ class _Window:
 
     def texts(self, head: str) -> Array:
         """Probabilities for the piece as a whole."""
+        return self.span(head, 0, len(self._states) - 1)
+
+    def span(self, head: str, first: int, last: int) -> Array:
+        """Probabilities for the tokens from first to last as a whole."""
         weight, bias = self._reader.head(head)
-        return _softmax(weight @ np.concatenate([self._states.mean(axis=0), self._states.max(axis=0)]) + bias)
+        states = self._states[first : last + 1]
+        return _softmax(weight @ np.concatenate([states.mean(axis=0), states.max(axis=0)]) + bias)
 
     def words(self, head: str) -> Array:
         """Probabilities for each token, shape (tokens, names); none for the markers."""
@@ -231,20 +239,19 @@ def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
     return runs
 
 
-def _segments(chances: Array) -> list[tuple[int, int, int]]:
-    """A stretch of tokens cut where one tactic gives way to another: column, first, last."""
+def _segments(chances: Array) -> list[tuple[int, int]]:
+    """A stretch of tokens cut where one tactic gives way to another: first, last."""
     near = np.ones(min(SMOOTH, len(chances)))
-    smooth = np.stack([np.convolve(column, near, mode="same") for column in chances.T])
-    best = smooth.argmax(axis=0)
+    best = np.stack([np.convolve(column, near, mode="same") for column in chances.T]).argmax(axis=0)
     cuts = [0, *(np.flatnonzero(np.diff(best)) + 1), len(best)]
-    found: list[tuple[int, int, int]] = []
+    found: list[tuple[int, int]] = []
     for a, b in itertools.pairwise(cuts):
-        if found and (b - a < SHORTEST or found[-1][0] == best[a]):
-            found[-1] = (found[-1][0], found[-1][1], int(b) - 1)
+        if found and (b - a < SHORTEST or best[found[-1][0]] == best[a]):
+            found[-1] = (found[-1][0], int(b) - 1)
         else:
-            found.append((int(best[a]), int(a), int(b) - 1))
-    if len(found) > 1 and found[0][2] - found[0][1] + 1 < SHORTEST:
-        found[:2] = [(found[1][0], found[0][1], found[1][2])]
+            found.append((int(a), int(b) - 1))
+    if len(found) > 1 and found[0][1] - found[0][0] + 1 < SHORTEST:
+        found[:2] = [(found[0][0], found[1][1])]
     return found
 
 

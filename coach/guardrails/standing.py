@@ -9,9 +9,7 @@ from coach.guardrails.normalise import normalise
 from coach.guardrails.patterns import Patterns
 from coach.types import Contact, Standing
 
-__all__ = ["CLOSED", "Told"]
-
-CLOSED = (Contact.BLOCKED, Contact.ASKED_FOR_SPACE, Contact.NO_CONTACT_ORDER)
+__all__ = ["Told"]
 
 
 class Told:

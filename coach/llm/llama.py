@@ -27,6 +27,8 @@ __all__ = ["LlamaEngine"]
 
 BATCH = 512  # tokens a call; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
+KEPT_BYTES = 256_000_000  # of the states of other conversations
+WORTH = 200  # tokens, at least, for which a state is kept or brought back; it is quicker than reading them again
 MAX_CONTEXT = 8192  # tokens
 MIN_CONTEXT = 2048
 _OTHER_MODEL = "Choose another one with `coach models use NAME`, or fetch it again with `coach models pull NAME`."
@@ -66,6 +68,7 @@ class LlamaEngine:
         self._lock = threading.RLock()
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
+        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()  # states of other conversations, by their tokens
         self._written: OrderedDict[str, list[int]] = OrderedDict()  # answers, as they were decoded
         self._model: Any = None
         self._context: Any = None
@@ -218,6 +221,7 @@ class LlamaEngine:
             How many tokens were evaluated, and whether it was finished (False when cancelled).
         """
         c = self._c
+        self._swap(tokens)
         keep = min(_shared(self._cached, tokens), len(tokens) - 1)  # the last one's scores are needed
         if keep < len(self._cached):
             if not c.llama_memory_seq_rm(self._memory, 0, keep, -1):
@@ -239,6 +243,24 @@ class LlamaEngine:
                     f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation."
                 )
         return len(tokens) - keep, True
+
+    def _swap(self, tokens: list[int]) -> None:
+        """Put another conversation's state aside where it would be lost, and bring back the one that goes on."""
+        shared = _shared(self._cached, tokens)
+        if len(self._cached) < shared + WORTH and len(tokens) < shared + WORTH:
+            return
+        c, known = self._c, max(self._kept, key=lambda kept: _shared(kept, tokens), default=())
+        if len(self._cached) >= shared + WORTH:
+            state = (ctypes.c_uint8 * c.llama_state_seq_get_size(self._context, 0))()
+            if c.llama_state_seq_get_data(self._context, state, len(state), 0):
+                self._kept[tuple(self._cached)] = state
+        if _shared(known, tokens) >= shared + WORTH:
+            state = self._kept.pop(known)
+            c.llama_memory_clear(self._memory, True)
+            restored = c.llama_state_seq_set_data(self._context, state, len(state), 0)
+            self._cached = list(known) if restored else []
+        while sum(map(len, self._kept.values())) > KEPT_BYTES:
+            self._kept.popitem(last=False)
 
     def _sampler(self) -> Any:
         c = self._c

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import gradio as gr
 
 from coach.app import Coach
 from coach.errors import CoachError
-from coach.types import Contact, Conversation, Done, Help, Passage, Sources, Token
+from coach.types import Contact, Conversation, Done, Help, Passage, Situation, Sources, Token
 from coach.ui import render
 from coach.ui import review as review_page
 
@@ -89,6 +90,7 @@ class Page:
                         elem_id="message",
                         autofocus=True,
                     )
+                    known = self._build_known()
                     with gr.Row():
                         fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
                         hand_over = gr.Button(words["look_at_draft"], size="sm", scale=0, min_width=230)
@@ -115,12 +117,54 @@ class Page:
             box.stop(self._stop, None, None, queue=False)
             fresh.click(self._fresh, None, shown, queue=False)
             chatbot.clear(self._fresh, None, shown, queue=False)
-            hand_over.click(lambda text: (text, "", gr.Tabs(selected="review")), box, [editor, box, tabs], queue=False)
+            hand_over.click(self._hand_over, [box, state], [*editor, box, tabs], queue=False)
+            state.change(self._known, state, known, show_progress="hidden", queue=False)
+            for field in known[1:]:
+                event = field.input if isinstance(field, gr.Dropdown) else field.blur
+                event(self._correct, [state, *known[1:]], state, show_progress="hidden", queue=False)
             country.change(self._choose_country, [country, state], card, queue=False)
             timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
 
-    def _build_review(self) -> gr.Textbox:
+    def _build_known(self) -> list[Any]:
+        """What the coach has understood of the two people, to be looked at and corrected."""
+        words = self._words["known"]
+        with gr.Accordion(words["title"], open=False, visible=False, elem_id="known") as known:
+            gr.Markdown(words["how"])
+            with gr.Row():
+                who = gr.Textbox(label=words["who"], min_width=180)
+                contact = gr.Dropdown(
+                    [(label, name) for name, label in self._words["contacts"].items()],
+                    label=self._words["contact"],
+                    min_width=220,
+                )
+                children = gr.Textbox(label=words["children"], min_width=180)
+            did = gr.Textbox(label=words["did"])
+            wants = gr.Textbox(label=words["wants"])
+        return [known, who, did, contact, children, wants]
+
+    def _known(self, state: Conversation) -> list[Any]:
+        """The fields of what is known; hidden while nothing is."""
+        told = state.situation
+        shown = [told.who, told.did, told.contact.value if told.contact else None, told.children, told.wants]
+        return [gr.Accordion(visible=told != Situation()), *shown]
+
+    def _correct(
+        self, state: Conversation, who: str, did: str, contact: str | None, children: str, wants: str
+    ) -> Conversation:
+        """The conversation with what the person put right."""
+        told = Situation(
+            who.strip(), did.strip(), Contact(contact) if contact else None, children.strip(), wants.strip()
+        )
+        return replace(state, situation=told)
+
+    def _hand_over(self, text: str, state: Conversation) -> list[Any]:
+        """A text from the chat, and what is known, into the second tab."""
+        told = state.situation
+        contact = told.contact.value if told.contact else gr.skip()
+        return [text, contact, told.did or gr.skip(), "", gr.Tabs(selected="review")]
+
+    def _build_review(self) -> list[Any]:
         """The second tab: a draft, what the rules make of it, and a better version."""
         words = self._words
         with gr.Row(elem_id="review"):
@@ -154,7 +198,7 @@ class Page:
         take.click(lambda rewrite: rewrite, text, draft, queue=False).then(
             self._review, given, shown, concurrency_id="review", show_progress="hidden"
         )
-        return draft
+        return [draft, contact, about]
 
     def _review(self, draft: str, contact: str, about: str, answers: str) -> Iterator[Any]:
         """The review at once, then the model's rewrite if there is to be one."""
@@ -239,7 +283,7 @@ class Page:
             yield gr.skip(), history, state, gr.skip()
             return
         message = text if text is not None else state.turns[turn].message
-        yield from self._answer(message, history[: 2 * turn], Conversation(state.turns[:turn]), request)
+        yield from self._answer(message, history[: 2 * turn], replace(state, turns=state.turns[:turn]), request)
 
     def _answer(self, text: str, history: History, state: Conversation, request: gr.Request) -> Iterator[Any]:
         words = self._words

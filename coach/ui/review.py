@@ -40,7 +40,7 @@ def rewrite(review: Review, words: Mapping[str, Any], page: Mapping[str, str]) -
     if not review.rewrite:
         return ""
     text = re.sub(r"\[[^\]]+\]", lambda gap: f'<span class="gap">{gap[0]}</span>', html.escape(review.rewrite))
-    how = words["notes"]["model" if review.rewrite_source == "model" else "composed"]
+    how = words["notes"][review.rewrite_source]
     return (
         f'<h3>{html.escape(page["rewrite"])}</h3><blockquote class="rewrite">{_lines(text)}</blockquote>'
         f'<p class="quiet">{html.escape(how)}</p>'

@@ -105,7 +105,7 @@ def test_a_first_question_can_be_clicked(page: Page) -> None:
 def test_a_redirect_says_what_it_is_and_why(page: Page) -> None:
     ask(page, "how do i make her jealous so she comes back to me")
     bot = finished(page)
-    expect(bot.locator(".answer.redirect .kind")).to_have_text("Something I won't help with")
+    expect(bot.locator(".answer.redirect .kind")).to_have_text("A better way than this")
     bot.locator("details.why summary").click()
     expect(bot.locator("details.why q")).to_contain_text("jealous")
     bot.locator("a.cite").first.click()
@@ -160,6 +160,24 @@ def test_a_message_is_handed_over_from_the_chat(page: Page) -> None:
     page.get_by_role("button", name="Check it as a draft first").click()
     expect(page.locator("#draft textarea")).to_have_value("I'm sorry I read your diary.")
     expect(page.get_by_role("tab", name="Before you send")).to_have_attribute("aria-selected", "true")
+
+
+def test_what_is_understood_is_shown_can_be_put_right_and_goes_to_the_draft(page: Page) -> None:
+    known = page.locator("#known")
+    expect(known).to_be_hidden()
+    ask(page, "I lied to my girlfriend about a loan and she asked for space. How long do I wait?")
+    finished(page)
+    expect(known).to_be_visible()
+    known.get_by_role("button").first.click()
+    did = page.get_by_role("textbox", name="What you did", exact=True)
+    expect(did).to_have_value("I lied to my girlfriend about a loan")
+    did.fill("I lied about my job")
+    did.blur()
+    page.get_by_role("textbox", name="Your message").fill("Sam, I lied to you about my job.")
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Check it as a draft first").click()
+    expect(page.get_by_label("They asked for space")).to_be_checked()
+    expect(page.locator("#about textarea, #about input")).to_have_value("I lied about my job")
 
 
 def test_nothing_is_kept_in_the_browser(page: Page) -> None:

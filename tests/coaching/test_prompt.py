@@ -20,10 +20,10 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
     prompts = Prompts(FOLDER)
     values: dict[str, dict[str, object]] = {
         "system": {"tactics": ["a threat"]},
-        "hello": {},
-        "not_covered": {"first": True},
+        "hello": {"kind": "hello"},
+        "not_covered": {"form": 0},
         "other_language": {},
-        "all_said": {},
+        "all_said": {"form": 0},
         "rewrite_system": {},
         "rewrite": {"draft": "d", "about": "a", "start": "s", "quotes": ["q"], "attempt": 0},
         "review_chat": {
@@ -44,7 +44,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
             for form in (0, 1)
             for name in ("self_harm", "self_harm_other", "violence_by_user", "violence_to_user", "legal_order")
         },
-        "turn": {"message": "m", "notes": [(1, "n")], "known": ["[2]"]},
+        "turn": {"message": "m", "notes": [(1, "n")], "known": ["[2]"], "about": "my wife"},
         "compose": {
             "opening": "o.",
             "form": 0,

@@ -55,6 +55,7 @@ def turns(coach: Coach, engine: Scripted | None) -> Turns:
         drafts=coach.drafts,
         review=coach.review,
         openings=Openings(coach.prompts),
+        situations=coach.situations,
         prompts=coach.prompts,
         engine=lambda: engine,
         passages=3,

@@ -41,6 +41,21 @@ def test_the_same_prompt_and_seed_give_the_same_text(starter: LlamaEngine) -> No
     assert usage.evaluated_tokens == 1
 
 
+def test_two_conversations_that_take_turns_are_not_read_again(starter: LlamaEngine) -> None:
+    starter.warm(OPENING)
+    talks = [[*OPENING, Message("user", f"{word} fell all day. " * 60)] for word in ("Rain", "Snow")]
+    texts = []
+    for talk in talks:
+        text, usage = run(starter, talk)
+        assert usage.evaluated_tokens > 300
+        talk += [Message("assistant", text), Message("user", "What did I tell you about?")]
+    for talk in talks:
+        text, usage = run(starter, talk)
+        assert usage.evaluated_tokens < 40
+        texts.append(text)
+    assert run(starter, talks[0])[0] == texts[0]  # what was brought back is what was put aside
+
+
 def test_a_stop_ends_within_a_token(starter: LlamaEngine) -> None:
     stop = threading.Event()
     seen = []

@@ -1,0 +1,63 @@
+"""What a person has told about the two of them: who, what happened, how things stand, children, what they hope for.
+
+Read by the patterns of prompts/situation.yaml, in the person's own words. It is shown to the person, who can correct
+it, and told to the model; what they have corrected is never overwritten by a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from coach.coaching.prompt import Prompts
+from coach.guardrails.patterns import Patterns
+from coach.types import CLOSED, Contact, Situation, Standing
+
+__all__ = ["Situations"]
+
+_FILE = "situation"
+_OPEN = tuple(contact for contact in Contact if contact not in CLOSED)  # the closed ones are a `Standing`'s to know
+_TURN = re.compile(  # where the words about the deed end, and something else begins
+    r"[,\s–-]*\b(?:and (?:now|then|she|he|they|we|i|my|how|what)|so (?:now|how|what|she|he|they)|but|does any"
+    r"|i just want|(?:how|what|where|when) (?:do|to|can|should)|should i|can i|now"
+    r"|(?:she|he|they) (?:won|hasn|has|left|is|blocked|found|says?|said|told|asked|just|doesn))\b.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+MOST = 14  # words of an entry; a person sees it at a glance
+
+
+class Situations:
+    """Keeps what a person tells.
+
+    Args:
+        prompts: Holds the patterns and words, situation.yaml.
+
+    Raises:
+        PromptError: situation.yaml is missing or broken.
+    """
+
+    def __init__(self, prompts: Prompts) -> None:
+        self._patterns = Patterns(prompts.folder / f"{_FILE}.yaml", beside=("names",))
+        self._names: dict[str, str] = prompts.data(_FILE)["names"]
+
+    def after(self, text: str, before: Situation, standing: Standing) -> Situation:
+        """What is known after a message: what was empty is filled, and how things stand follows the latest word."""
+        found = {name: getattr(before, name) or self._said(name, text) for name in ("who", "did", "children", "wants")}
+        told = [contact for contact in _OPEN if self._patterns.match(contact, text)]
+        kept = before.contact if before.contact in _OPEN else None
+        return replace(before, **found, contact=standing.contact or (told[-1] if told else kept))
+
+    def line(self, situation: Situation) -> str:
+        """The situation in one line, as it is told to the model; "" for nothing known."""
+        contact = self._names[situation.contact] if situation.contact else ""
+        parts = [situation.who, situation.did, contact, situation.children, situation.wants]
+        return "; ".join(part for part in parts if part)
+
+    def _said(self, name: str, text: str) -> str:
+        if self._patterns.excused(name, text):
+            return ""
+        places = self._patterns.places(name, text)
+        if not places:
+            return ""
+        said = _TURN.sub("", text[slice(*places[0])]) if name in ("did", "wants") else text[slice(*places[0])]
+        return " ".join(said.split()[:MOST]).strip(" ,-–")
