@@ -262,7 +262,7 @@ def _show(found: Review, words: dict[str, Any], policy: Any) -> None:
         sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
         out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")
     if found.rewrite:
-        how = words["notes"][found.rewrite_source]
+        how = f"{words['notes'][found.rewrite_source]} {words['notes']['gaps'] if '[' in found.rewrite else ''}"
         out.print(f"\n[bold]{escape(found.rewrite)}[/bold]\n[dim]{escape(how)}[/dim]")
     if found.help:
         numbers = [f"{name}: {reach}" for name, reach in found.help.lines]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import InputError
-from coach.guardrails.drafts import Drafts, Judgement
+from coach.guardrails.drafts import AMENDS, Drafts, Judgement
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
@@ -24,6 +24,7 @@ __all__ = ["Reviewer", "compose", "sentence_spans"]
 MOST = 5  # findings shown; more cannot be taken in
 BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
 PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
+NOT_PRACTICAL = ("harm", "own", "impact", "remorse")  # what a message about the children leaves out
 _END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|\n+|(?<=[^\w\s,;:'\"()\-])\s+(?=\w)")
 _SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
 _MINE = ("me", "i", "myself", "mine")
@@ -88,9 +89,14 @@ class Reviewer:
             contact = Contact.ASKED_FOR_SPACE
             notes.append(self._words["notes"]["space"])
         judged = self._drafts.judge(draft, contact)
+        if judged.reason == "mixed":
+            mixed = max((p for p in judged.parts if p.name in AMENDS), key=lambda p: p.confidence)
+            notes.append(self._words["notes"]["mixed"].format(words=draft[mixed.start : mixed.end].strip()))
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
-        danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" else None)
+        danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" or judged.worry else None)
+        if danger == "self_harm" and judged.reason not in ("lever", "danger"):
+            notes.insert(0, self._words["notes"]["worry"])
         rewrite, source = compose(draft, contact, judged, self._drafts, self._words["gaps"])
         return Review(
             draft=draft,
@@ -192,7 +198,7 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
     text, now = draft, judged
     for _ in range(4):  # what is left is judged again, since a sentence may read otherwise without its neighbour
         drop = [(f.start, f.end) for f in now.verdict.findings]
-        drop += [(p.start, p.end) for p in now.parts if p.name == "ask" or (practical and p.name in PART_NAMES)]
+        drop += [(p.start, p.end) for p in now.parts if p.name == "ask" or (practical and p.name in NOT_PRACTICAL)]
         text = _without(text, drop, [(p.start, p.end) for p in now.parts if p.name in PART_NAMES and not practical])
         if not text:
             break
@@ -203,18 +209,18 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
         return (text, "draft") if text and now.verdict.action == "ready" else ("", "")
     clear = bool(text) and not now.verdict.findings
     there = {part.name for part in now.parts} if clear else set()
+    there |= {part.name for part in judged.parts if clear and draft[part.start : part.end] in text}
     greeting, rest = _greeting(text if clear else draft)
-    kept = [rest[start:end] for start, end in sentence_spans(rest)] if clear else []
+    kept = _pieces(rest) if clear else []
+    if not re.search(r"[A-Z]", draft):  # as the writer writes
+        gaps = {name: gap.lower() for name, gap in gaps.items()}
     lines = kept or [_sorry(draft) or gaps["sorry"]]
     at = 1  # gaps stand after the first words, which greet or say sorry, and what was done before whose choice it was
     for name in ("harm", "own"):
         if name not in there:
             lines = [*lines[:at], gaps[name], *lines[at:]]
             at += 1
-    written = " ".join(part for part in (greeting, *lines) if part)
-    if not re.search(r"[A-Z]", draft):  # as the writer writes
-        written = re.sub(r"\bI \[|\[It", lambda match: match[0].lower(), written)
-    return written, "draft" if any(len(line.split()) > 3 for line in kept) else "outline"
+    return _joined([greeting, *lines]), "draft" if any(len(line.split()) > 3 for line in kept) else "outline"
 
 
 def _sorry(draft: str) -> str:
@@ -226,20 +232,35 @@ def _sorry(draft: str) -> str:
 def _without(text: str, drop: list[tuple[int, int]], keep: list[tuple[int, int]]) -> str:
     """The text without the sentences that hold a span of `drop`; a good part of such a sentence stays."""
     lines: list[str] = []
-    for start, end in sentence_spans(text):
-        bad = [(max(a, start), min(b, end)) for a, b in drop if a < end and b > start]
+    for (start, end), whole in zip(sentence_spans(text), _pieces(text), strict=True):
+        bad = [(max(a, start), min(b, end)) for a, b in drop if a < end - 3 and b > start + 3]
         if not bad:
-            lines.append(text[start:end])
+            lines.append(whole)
             continue
         first, last = min(a for a, _ in bad), max(b for _, b in bad)
         for left, right in ((start, first), (last, end)):
             piece = _LOOSE.sub("", text[left:right]).strip()
             if len(piece.split()) >= 3 and any(a < right and b > left and b - a >= 3 for a, b in keep):
                 lines.append(piece if piece[-1] in ".!?…" else f"{piece}.")
-    return " ".join(lines)
+    return _joined(lines)
+
+
+def _pieces(text: str) -> list[str]:
+    """The sentences of a text, those that begin a line with the break before them."""
+    found, at = [], 0
+    for start, end in sentence_spans(text):
+        found.append("\n" * ("\n" in text[at:start]) + text[start:end])
+        at = end
+    return found
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(line for line in lines if line).replace(" \n", "\n").strip()
 
 
 def _greeting(text: str) -> tuple[str, str]:
     """A first line such as "Hi Sam," apart from the rest."""
     match = _GREETING.match(text)
-    return (match[1].strip(), text[match.end() :]) if match else ("", text)
+    if match is None:
+        return "", text
+    return match[1].strip(), "\n" * ("\n" in match[0]) + text[match.end() :]

@@ -5,7 +5,7 @@ How things stand decides first: to somebody who has blocked the writer, the best
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coach.guardrails.crisis import Signs
@@ -14,12 +14,15 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
-__all__ = ["Drafts", "Judgement"]
+__all__ = ["AMENDS", "Drafts", "Judgement"]
 
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
-GRAVE_TACTIC = 0.35  # the same for these
+GRAVE_TACTIC = 0.35  # the same for these, where it is as sure as GRAVE_NAMED that it is one of them
+GRAVE_NAMED = 0.5
+WORRY = 0.5  # probability of self-harm, as the reader of messages sees it, from which help is shown
+LEVER = 0.1  # probability that the reader of messages must see of self-harm in one that uses it
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
@@ -34,6 +37,7 @@ class Judgement:
     reason: str  # a name in prompts/review.yaml
     parts: tuple[Span, ...]  # what it holds of an apology
     apology: bool  # whether it is one, or means to be
+    worry: bool  # whether the writer may not want to live, though nothing says so outright
 
 
 class Drafts:
@@ -63,13 +67,18 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         spans, parts = self._signals.draft(text, min(TACTIC, GRAVE_TACTIC))
-        spans = [span for span in spans if span.confidence >= (GRAVE_TACTIC if span.name in GRAVE else TACTIC)]
+        despair = self._signals.chat(text).classes["self_harm"]
+        levers = [span for span in spans if span.name == "self_harm_leverage" and span.other]
+        if despair < LEVER:  # nobody's life is spoken of
+            spans = [replace(span, name=span.other) if span in levers else span for span in spans]
+        grave = [span for span in spans if span.name in GRAVE and span.named >= GRAVE_NAMED]
+        spans = [span for span in spans if span.confidence >= TACTIC or span in grave]
         spans = [*spans, *self._outright(text, spans)]
         findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
         there = {part.name for part in parts}
         apology = bool(there & {"harm", "own", "remorse"}) or self._patterns.match("sorry", text)
         action, reason, danger = self._decide(text, contact, findings, there, apology)
-        return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
+        return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology, despair >= WORRY)
 
     def _outright(self, text: str, found: list[Span]) -> list[Span]:
         """Phrases that say it outright, where nothing was found and they are not only told of."""
@@ -118,7 +127,7 @@ class Drafts:
             if parts & set(AMENDS):
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
-        if apology and "harm" not in parts and not self._patterns.match("specific", text):
+        if apology and not parts & {"harm", "impact"} and not self._patterns.match("specific", text):
             return "revise", "vague", None
         if words > LONG:
             return "revise", "long", None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,11 @@ REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
-SMOOTH = 25  # tokens over which one tactic's probability is averaged before two are compared
-SHORTEST = 12  # tokens that are a clause of their own
-SECOND = 0.35  # probability from which words carry a second tactic as well
+SURE = 0.4  # probability of a tactic from which a sentence is set apart from the one before it
+NEAR = 4  # tokens from which a span is moved to where a clause begins or ends
+SECOND = 0.3  # probability from which words carry a second tactic as well
+JOINING = frozenset("and but because cos cause coz also then so pls please n".split())  # noqa: SIM905
+FEWEST = 3  # tokens that can carry something
 LOW = 0.25  # share of a span's best probability that its words must have
 
 
@@ -54,7 +56,9 @@ class Span:
     name: str
     start: int
     end: int
-    confidence: float
+    confidence: float  # that it carries a tactic at all, or shows the part
+    named: float = 1.0  # that it is this tactic
+    other: str = ""  # the tactic that it is if it is not this one
 
 
 class Signals:
@@ -115,18 +119,24 @@ class Signals:
         tactics: list[Span] = []
         parts: list[Span] = []
         for window in windows:
+            clauses = _clauses(plain.text, window.offsets)
             chances = window.words("draft")
             for first, last, confidence in _runs(chances[:, -1], threshold):
-                for a, b in _segments(chances[first : last + 1, :-1]):
-                    start, end = plain.place(window.offsets[first + a][0], window.offsets[first + b][1])
-                    named = window.span("named", first + a, first + b)
-                    names = [int(named.argmax()), *np.flatnonzero((named >= SECOND) & (named < named.max()))]
-                    tactics += [Span(self._tactics[column], start, end, confidence) for column in names]
+                for a, b in _segments(window, first, last, clauses, plain.text):
+                    start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
+                    named = window.span("named", a, b)
+                    best, second, *_ = map(int, np.argsort(-named))
+                    for at, other in ((best, second), (second, best))[: 1 + int(named[second] >= SECOND)]:
+                        name, instead = self._tactics[at], self._tactics[other]
+                        tactics.append(Span(name, start, end, confidence, float(named[at]), instead))
             chances = window.words("criteria")
             for column, name in enumerate(CRITERIA):
                 for first, last, confidence in _runs(chances[:, column], PART):
-                    start, end = plain.place(window.offsets[first][0], window.offsets[last][1])
-                    parts.append(Span(name, start, end, confidence))
+                    a = _snapped(first, clauses)
+                    b = _snapped(last + 1, [clause for clause in clauses if clause > last]) - 1
+                    if b - a + 1 >= FEWEST or name == "remorse":  # "sorry" is one word
+                        start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
+                        parts.append(Span(name, start, end, confidence))
         return _merged(tactics), _merged(parts)
 
     def reply(self, sentence: str) -> dict[str, float]:
@@ -239,20 +249,36 @@ def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
     return runs
 
 
-def _segments(chances: Array) -> list[tuple[int, int]]:
-    """A stretch of tokens cut where one tactic gives way to another: first, last."""
-    near = np.ones(min(SMOOTH, len(chances)))
-    best = np.stack([np.convolve(column, near, mode="same") for column in chances.T]).argmax(axis=0)
-    cuts = [0, *(np.flatnonzero(np.diff(best)) + 1), len(best)]
+def _clauses(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """The tokens with which sentences, clauses and lines begin, and the end; people who write no stops say "and"."""
+    begun = [1]
+    for at, ((_, end), (start, stop)) in enumerate(itertools.pairwise(offsets), start=1):
+        if text[end - 1 : end] in ".!?;,…" or "\n" in text[end:start] or text[start:stop].lower() in JOINING:
+            begun.append(at)
+    return [*begun, len(offsets) - 1]
+
+
+def _segments(window: _Window, first: int, last: int, clauses: Sequence[int], text: str) -> list[tuple[int, int]]:
+    """A stretch of tokens that carries something, its ends where people pause, cut where the tactic is another."""
+    start = _snapped(first, [clause for clause in clauses if clause <= last])
+    end = _snapped(last + 1, [clause for clause in clauses if clause > start])
+    begun = [at for at in clauses if start < at < end and text[window.offsets[at - 1][1] - 1] in ".!?…"]
     found: list[tuple[int, int]] = []
-    for a, b in itertools.pairwise(cuts):
-        if found and (b - a < SHORTEST or best[found[-1][0]] == best[a]):
-            found[-1] = (found[-1][0], int(b) - 1)
+    names: list[int] = []
+    for a, b in itertools.pairwise([start, *begun, end]):
+        named = window.span("named", a, b - 1)
+        if found and (named.max() < SURE or named.argmax() == names[-1]):
+            found[-1] = (found[-1][0], b - 1)
         else:
-            found.append((int(a), int(b) - 1))
-    if len(found) > 1 and found[0][1] - found[0][0] + 1 < SHORTEST:
-        found[:2] = [(found[0][0], found[1][1])]
-    return found
+            found.append((a, b - 1))
+            names.append(int(named.argmax()))
+    return [(a, b) for a, b in found if b - a + 1 >= FEWEST or len(clauses) == 2]
+
+
+def _snapped(at: int, clauses: Sequence[int]) -> int:
+    """The beginning of a clause if one is near, else the place itself."""
+    nearest = min(clauses, key=lambda clause: abs(clause - at), default=at)
+    return nearest if abs(nearest - at) <= NEAR else at
 
 
 def _peak(text: str, offsets: Sequence[tuple[int, int]], weight: Array) -> tuple[int, int]:
@@ -274,8 +300,8 @@ def _merged(spans: list[Span]) -> list[Span]:
     for span in sorted(spans, key=lambda s: (s.name, s.start)):
         last = merged[-1] if merged else None
         if last and last.name == span.name and span.start <= last.end + 2:
-            confidence = max(last.confidence, span.confidence)
-            merged[-1] = Span(span.name, last.start, max(last.end, span.end), confidence)
+            surer = max(last, span, key=lambda s: s.confidence)
+            merged[-1] = replace(surer, start=last.start, end=max(last.end, span.end))
         else:
             merged.append(span)
     return sorted(merged, key=lambda s: s.start)

@@ -40,7 +40,7 @@ def rewrite(review: Review, words: Mapping[str, Any], page: Mapping[str, str]) -
     if not review.rewrite:
         return ""
     text = re.sub(r"\[[^\]]+\]", lambda gap: f'<span class="gap">{gap[0]}</span>', html.escape(review.rewrite))
-    how = words["notes"][review.rewrite_source]
+    how = f"{words['notes'][review.rewrite_source]} {words['notes']['gaps'] if '[' in review.rewrite else ''}"
     return (
         f'<h3>{html.escape(page["rewrite"])}</h3><blockquote class="rewrite">{_lines(text)}</blockquote>'
         f'<p class="quiet">{html.escape(how)}</p>'

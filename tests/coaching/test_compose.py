@@ -54,7 +54,9 @@ def test_an_opening_is_not_said_twice_and_a_plain_question_gets_none() -> None:
     assert second
     assert second != first
     assert OPENINGS("How do I pay it back?", [MONEY], Conversation()) == ""
-    assert OPENINGS("i hid two loans from my wife and she found out", [MONEY], Conversation()).startswith("There is the money")
+    assert OPENINGS("i hid two loans from my wife and she found out", [MONEY], Conversation()).startswith(
+        "There is the money"
+    )
 
 
 def test_a_bad_example_of_the_guide_is_no_advice() -> None:

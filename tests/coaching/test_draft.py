@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coach import Coach, Contact
 from coach.coaching.draft import own_lines, sentence_spans
-from coach.coaching.rewrite import Rewriter, faults
+from coach.coaching.rewrite import Rewriter
 from coach.errors import InputError
 from coach.types import Review
 from tests.coaching.test_turn import Scripted
@@ -129,7 +129,7 @@ def rewritten(coach: Coach, text: str) -> Review:
 
 
 def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
-    text = "Hey Sam. I lied to you about the loan for a year, and it was my choice."
+    text = "Hey Sam. For a year I lied to you about the loan. [It was my choice, if you can say so.]"
     assert rewritten(guide_only, text).rewrite_source == "model"
 
 
@@ -137,9 +137,10 @@ def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
     "text",
     [
         BAD,
-        "Hey Sam. I lied to you about the loan for 3 years. It was my choice.",
-        "Hey Sam. I lied to you about the loan. I told Peter about it. It was my choice.",
-        "Hey Sam. I lied to you about the loan. Call me or we are done. It was my choice.",
+        "Hey Sam. For a year I lied to you about the loan, and it was my choice.",  # that is theirs to say
+        "Hey Sam. For 3 years I lied to you about the loan. [It was my choice, if you can say so.]",
+        "Hey Sam. I lied to you about the loan. I told Peter about it. [It was my choice, if you can say so.]",
+        "Hey Sam. I lied to you about the loan. Call me or we are done. [It was my choice, if you can say so.]",
         "My darling, every star above Venice reminds me how foolish I behaved, and tomorrow I shall begin therapy.",
         "",
     ],
@@ -158,9 +159,27 @@ def test_a_draft_pasted_into_the_chat_gets_the_same_review(guide_only: Coach) ->
     assert held.text.startswith("Don't send this.")
 
 
-def test_gaps_are_no_inventions(guide_only: Coach) -> None:
-    review = guide_only.review(BAD)
-    assert faults("Hey Sam. I [what you did]. I lied about the loan for a year.", review) == []
+@pytest.mark.parametrize(
+    ("draft", "rewrite", "source"),
+    [
+        ("im sry if i hurt u", "im sry. i [what you did]. [it was my choice, if you can say so.]", "outline"),
+        (
+            "Sorry about my mood on Tuesday. If you had not nagged I would have been fine.",
+            "Sorry about my mood on Tuesday. I [what you did]. [It was my choice, if you can say so.]",
+            "draft",
+        ),
+        (
+            "Hi Ana,\nI shouted at you. It was wrong. If you had not been so cold I would never have done it.",
+            "Hi Ana,\nI shouted at you. It was wrong.",
+            "draft",
+        ),
+    ],
+)
+def test_what_is_put_together_keeps_the_writers_words_and_lines(
+    guide_only: Coach, draft: str, rewrite: str, source: str
+) -> None:
+    review = guide_only.review(draft)
+    assert (review.rewrite, review.rewrite_source) == (rewrite, source)
 
 
 @pytest.mark.parametrize(("text", "contact", "code"), [(GOOD, "talking", 0), (BAD, "talking", 3), (GOOD, "blocked", 4)])
