@@ -20,9 +20,11 @@ __all__ = ["Rewriter", "faults"]
 
 TRIES = 2
 TOKENS = 220
-OWN = 0.72  # share of the content words that must be the writer's own
+OWN = 0.9  # share of the content words that must be the writer's own
+KEPT = 0.85  # share of the writer's content words, in what was put together, that must still be there
 _GAP = re.compile(r"\[[^\[\]\n]{3,60}\]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_WHOSE = re.compile(r"\b(?:my|your|ur|his|her|their|our) \w+")
 _SMALL = frozenset(
     """i a an the and or but to of in on at for with was is are were be been it that this what you your my me we our us
     not no don't do did didn't have has had so as if when there by from i'm it's you're will would can could am sorry
@@ -102,6 +104,11 @@ def faults(text: str, review: Review, about: str = "") -> list[str]:
         found.append("a name of its own")
     if content and sum(word in known for word in content) / len(content) < OWN:
         found.append("too few of the writer's words")
+    there = {word for word in _words(review.rewrite).split() if word not in _SMALL}
+    if there and len(there & set(words)) / len(there) < KEPT:
+        found.append("something of the writer's is lost")
+    if {*_WHOSE.findall(" ".join(words))} - {*_WHOSE.findall(_words(own))}:
+        found.append("somebody else's thing")  # "my mother" for "your mother"
     return found
 
 
