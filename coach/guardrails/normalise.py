@@ -55,6 +55,9 @@ def normalise(text: str) -> Normalised:
     words = "".join(c for c, _ in characters).split()
     apart = sum(len(word) == 1 and word.isalpha() for word in words) > max(6, len(words) / 2)
     characters = _drop(characters, _SPACED_OUT if apart else _SPACED, keep=str.isalpha)
+    if apart:  # the words stand two spaces apart
+        text = "".join(c for c, _ in characters)
+        characters = [pair for at, pair in enumerate(characters) if text[max(0, at - 1) : at + 1] != "  "]
     characters = _drop(characters, _REPEATED, keep=None)
     characters = _unleet(characters)
     return Normalised("".join(c for c, _ in characters), tuple(at for _, at in characters), len(text))

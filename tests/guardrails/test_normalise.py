@@ -13,7 +13,7 @@ from coach.guardrails.normalise import normalise
         ("how do i make her je4lous", "how do i make her jealous"),
         ("m a k e her pay", "make her pay"),
         ("b.l.o.c.k.e.d me", "blocked me"),
-        ("t e l l  h e r  i  d i e d", "tell  her  i  died"),
+        ("t e l l  h e r  i  d i e d", "tell her i died"),
         ("sооооо јеalous", "soo jealous"),  # Cyrillic o, j and e
         ("gui\u200blt tr\u00adip", "guilt trip"),
         ("ｊｅａｌｏｕｓ", "jealous"),
