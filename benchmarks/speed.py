@@ -195,9 +195,10 @@ def chain_run(model: str, turns: int, folder: Path) -> dict[str, Any]:
 
 def raw_run(model: str, turns: int, _: Path) -> dict[str, Any]:
     """Reading and writing in steps as the coach does, with nothing but llama.cpp."""
-    from llama_cpp import Llama
+    import llama_cpp
 
-    engine = Llama(str(model_file(model)), n_ctx=8192, n_batch=512, verbose=False)
+    engine = llama_cpp.Llama(str(model_file(model)), n_ctx=8192, n_batch=512, verbose=False)
+    context, sampler = engine.ctx, llama_cpp.llama_sampler_init_greedy()
     tokens = iter(engine.tokenize(guide_text().encode("utf-8")))
     engine.eval(_next(tokens, 450))  # the opening
     reading, writing, read, wrote, first = 0.0, 0.0, 0, 0, []
@@ -207,7 +208,9 @@ def raw_run(model: str, turns: int, _: Path) -> dict[str, Any]:
         first.append(time.perf_counter() - started)
         reading, read, started = reading + first[-1], read + 220, time.perf_counter()
         for _token in range(ANSWER):
-            engine.eval([engine.sample(temp=0.3)])
+            token = llama_cpp.llama_sampler_sample(sampler, context, -1)
+            batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * 1)(token), 1)
+            llama_cpp.llama_decode(context, batch)
         writing, wrote = writing + time.perf_counter() - started, wrote + ANSWER
     return {"first": first, "prompt_rate": read / reading, "decode_rate": wrote / writing} | memory()
 

@@ -131,6 +131,8 @@ class Standing:
     danger: Danger | None = None  # once there has been one, its help stays in sight
     waiting: bool = False  # nothing has been said yet that the danger has passed
     softened: bool = False  # they said once that they were misunderstood
+    hinted: bool = False  # the danger was only hinted at, so that it may be a misreading
+    asked: bool = False  # they were asked once whether they are safe
 
 
 @dataclass(frozen=True, slots=True)

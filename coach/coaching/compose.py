@@ -19,9 +19,14 @@ _ASIDE = re.compile(r"[\"”]\s*\(.*$")  # a note to the reader after a quotatio
 
 
 def compose(
-    passages: Sequence[Passage], prompts: Prompts, opening: str = "", said: Iterable[str] = (), form: int = 0
+    passages: Sequence[Passage],
+    prompts: Prompts,
+    opening: str = "",
+    said: Iterable[str] = (),
+    form: int = 0,
+    most: int = POINTS,
 ) -> str:
-    """Put an answer together from the guide's own sentences, each paragraph with its number.
+    """Put an answer together from the guide's own sentences, each paragraph with its number; "" if all were said.
 
     Args:
         passages: At least one, the best first.
@@ -29,6 +34,7 @@ def compose(
         opening: A first line; "" for none.
         said: Sentences of earlier answers, which are not said again.
         form: Counts the answers, so that two in a row do not sound alike.
+        most: Paragraphs of advice at most.
     """
     said = list(said)
     known = {plain(sentence) for sentence in said}
@@ -39,7 +45,7 @@ def compose(
         new = [part for part in sentences(text.strip()) if plain(part) not in known]
         while new and len(" ".join(new).split()) > POINT_WORDS:
             new.pop()
-        if new and len(points) < POINTS:
+        if new and len(points) < most:
             known.update(plain(part) for part in new)
             points.append((" ".join(new), number))
 
@@ -50,7 +56,7 @@ def compose(
     for passage in likely if not points else ():  # all of that was said before: what else stands there
         add(" ".join(unquoted(passage.text)), passage.number)
     if not points:
-        return prompts.render("all_said", form=form)
+        return ""
     first = passages[0]
     speaking = next((p for p in likely if p.say), None)
     lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []

@@ -108,7 +108,7 @@ class Fixed:
         if self._signs.safer(text):
             return Answer(self._prompts.render("crisis/safer"), "crisis", passed)
         text = self._prompts.render("crisis/waiting", danger=standing.danger, form=len(history.turns) % 2)
-        return Answer(text, "crisis", standing)
+        return Answer(text, "crisis", replace(standing, asked=True))
 
     def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:
         tactic = self._policy[name]

@@ -3,7 +3,7 @@
 Small models invent. A sentence is shown only if it stands close in meaning to a sentence of the passages at
 hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), says no number that they
 do not say, and was not said before; it carries the number of the passage that it is closest to, whatever the model
-wrote.
+wrote. The first one must make sense without a sentence before it, and none speaks as "I".
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _NO = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
+_ITS_OWN = re.compile(r"\b(?:I|I['’]\w+|me|my|mine)\b")  # what the guide lets somebody say, taken for the coach's words
+_DANGLING = re.compile(r"\W*(?:It|This|That|These|Those|And|But|Or|So|Then|Each|Both|The (?:second|other|same))\b")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -55,6 +57,7 @@ class Grounding:
         self._refusing = np.array([refuses(text) for _, text in pairs])
         self._vectors = embedder.encode([text for _, text in pairs])
         self._said = {plain(sentence) for sentence in said}
+        self._begun = False
         self._digits = {n for p in passages for n in _NUMBER.findall(f"{p.title} {p.takeaway} {p.text}")}
 
     def check(self, sentence: str) -> str:
@@ -63,12 +66,15 @@ class Grounding:
         key = plain(words)
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
+        if _ITS_OWN.search(_QUOTED.sub("", words)) or (not self._begun and _DANGLING.match(words)):
+            return ""
         similarity = self._vectors @ self._embedder.encode([words])[0]
         similarity = np.where(self._refusing == refuses(words), similarity, 0.0)
         best = int(similarity.argmax())
         if similarity[best] < SUPPORT:
             return ""
         self._said.add(key)
+        self._begun = True
         end = re.search(r"[.!?…][\"'”’)]*$", words)
         body, stop = (words[: end.start()], end[0]) if end else (words, ".")
         return f"{body} [{self._numbers[best]}]{stop}"

@@ -46,6 +46,7 @@ from coach.types import (
 __all__ = ["Search", "Turns"]
 
 ENOUGH = 2  # sentences of the model that must stand for its answer to be used
+BRIEF = 45  # words; a shorter answer of the model is filled up from the guide
 LONGEST = 6  # sentences of an answer by the model; small models go on for as long as they are let
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 LEAVING = 4  # turns that leave the prompt together when the context window is full
@@ -115,7 +116,8 @@ class Turns:
         history = conversation or Conversation()
         stop = cancelled or threading.Event()
         text = clean(message)
-        verdict, standing = self._gates.chat(text, history.standing)
+        leans_on = history.turns[-1].message if history.turns and leans(text) else ""
+        verdict, standing = self._gates.chat(text, history.standing, leans_on)
         situation = self._situations.after(text, history.situation, standing)
         told = replace(history, situation=situation)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
@@ -179,8 +181,15 @@ class Turns:
                 yield Token(answer)
         elif len(shown) >= ENOUGH:
             answer = " ".join([*opened, *shown])
+            if len(answer.split()) < BRIEF and (
+                more := compose(passages, self._prompts, "", [*said, *shown], len(history.turns), most=1)
+            ):
+                answer = f"{answer}\n\n{more}"
+                yield Token(f"\n\n{more}")
         else:
-            answer = compose(passages, self._prompts, opening, said, len(history.turns))
+            form = len(history.turns)
+            answer = compose(passages, self._prompts, opening, said, form)
+            answer = answer or self._prompts.render("all_said", form=form)
             yield Token(answer)
         turn = Turn(text, prompt, answer, tuple(new), standing)
         yield Done(

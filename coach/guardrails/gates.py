@@ -22,6 +22,7 @@ __all__ = ["Gates"]
 
 CRISIS = 0.4  # probability of any danger from which the crisis page is shown
 CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
+CALM = 0.05  # probability of any danger below which a message speaks of none
 REDIRECT = 0.5
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
@@ -50,8 +51,14 @@ class Gates:
         self._replies = Patterns(prompts / "guardrails" / "replies.yaml")
         self._signals = signals
 
-    def chat(self, text: str, before: Standing | None = None) -> tuple[Verdict, Standing]:
+    def chat(self, text: str, before: Standing | None = None, leans_on: str = "") -> tuple[Verdict, Standing]:
         """What to do with a message to the coach, and how things stand after it.
+
+        Args:
+            text: The message.
+            before: How things stood.
+            leans_on: The message before it, where this one means something only after that; a danger that is
+                only hinted at must be there in both together, too.
 
         Raises:
             ModelError: The encoder is missing or damaged, and the message does not speak of danger outright.
@@ -62,10 +69,14 @@ class Gates:
             return _in_danger(said[0], now)
         reading = self._signals.chat(text)
         danger = _danger(reading, said)
+        if danger and not said and leans_on:
+            danger = _danger(self._signals.chat(f"{leans_on}\n{text}"), None)
         if danger is None and (hidden := _decoded(text)):
             return self.chat(hidden, before)
         if danger:
-            return _in_danger(danger, now)
+            return _in_danger(danger, replace(now, hinted=not said))
+        if now.waiting and now.hinted and now.asked and sum(reading.classes[d] for d in DANGERS) < CALM:
+            now = replace(now, waiting=False)  # they go on about something else; the help stays in sight
         closed = now.contact in CLOSED
         if reading.classes["redirect"] >= (REDIRECT_CLOSED if closed else REDIRECT):
             return Verdict("redirect", self._tactics(text, reading)), now

@@ -104,6 +104,20 @@ def test_unsupported_sentences_are_left_out_and_citations_are_made_true(guide_on
     assert "60" not in reply.text
 
 
+def test_what_is_left_of_a_model_begins_with_sense_and_is_filled_up_from_the_guide(guide_only: Coach) -> None:
+    engine = Scripted(
+        "It shows the whole list with statements. I hid 14,000 of debt from you. "
+        "Put every account on the table, with papers, in one go. Do not pay back with presents. "
+    )
+    reply = last(turns(guide_only, engine).reply(QUESTION)).reply
+    assert reply.made_by == "model"
+    assert reply.text.startswith("Put every account on the table, with papers, in one go [1].")
+    first, *rest = reply.text.split("\n\n")
+    assert "14,000" not in first
+    assert rest
+    assert "Put every account" not in " ".join(rest)
+
+
 @pytest.mark.parametrize("text", ["", "You are amazing and she will love it. " * 30, "Write to her at once!", "????"])
 def test_when_nothing_stands_the_guide_answers(guide_only: Coach, text: str) -> None:
     engine = Scripted(text)

@@ -138,3 +138,31 @@ def test_an_order_stops_every_way_to_them_and_nothing_else(guide_only: Coach) ->
 def test_the_country_chosen_gives_its_numbers(settings: Settings) -> None:
     coach = Coach.open(settings=settings.model_copy(update={"model": "none", "country": "IE"}))
     assert "1800 247 247" in answer(coach, "i want to kill myself").text
+
+
+def test_a_danger_that_was_only_hinted_at_is_asked_about_once_and_does_not_end_the_conversation(
+    guide_only: Coach,
+) -> None:
+    hint = "don't worry i have a plan and then no one gets hurt by me ever again"
+    messages = [hint, "how long do i wait before i write to her about the money", "and what do i write then", "ok"]
+    reply = None
+    actions = []
+    for message in messages:
+        reply = answer(guide_only, message, reply.conversation if reply else None)
+        actions.append(reply.action)
+    assert actions == ["crisis", "crisis", "coach", "coach"]
+    assert reply
+    assert reply.help  # stays in sight
+
+
+def test_a_danger_that_was_said_outright_is_waited_for(guide_only: Coach) -> None:
+    reply = answer(guide_only, "i want to end my life tonight")
+    for message in ("how long do i wait before i write to her", "and what do i write then", "what about the money"):
+        reply = answer(guide_only, message, reply.conversation)
+        assert reply.action == "crisis"
+
+
+def test_a_short_follow_up_is_read_with_what_it_follows(guide_only: Coach) -> None:
+    first = answer(guide_only, "I lost our savings. How do I say this to my wife? We have a son, he is two")
+    assert first.action == "coach"
+    assert answer(guide_only, "before or after he sleeps", first.conversation).action == "coach"

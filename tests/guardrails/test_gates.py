@@ -63,6 +63,7 @@ def test_how_things_stand_decides_before_the_words(guide_only: Coach, contact: C
         ("Don't ignore her so that she misses you.", "pass"),
         ("Ignore her for two weeks and she will come running.", "block"),
         ("They owe you a reply.", "block"),
+        ("The couple is not likely to come back together.", "block"),
         ("Call the help line at 0800 123 4567.", "block"),
         ("As an AI language model I cannot do that.", "block"),
         ("He still loves you, deep down.", "block"),
