@@ -197,7 +197,9 @@ def raw_run(model: str, turns: int, _: Path) -> dict[str, Any]:
     """Reading and writing in steps as the coach does, with nothing but llama.cpp."""
     import llama_cpp
 
-    engine = llama_cpp.Llama(str(model_file(model)), n_ctx=8192, n_batch=512, verbose=False)
+    engine = llama_cpp.Llama(
+        str(model_file(model)), n_ctx=8192, n_batch=512, n_threads=psutil.cpu_count(logical=False), verbose=False
+    )
     context, sampler = engine.ctx, llama_cpp.llama_sampler_init_greedy()
     tokens = iter(engine.tokenize(guide_text().encode("utf-8")))
     engine.eval(_next(tokens, 450))  # the opening
