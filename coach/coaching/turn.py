@@ -117,7 +117,7 @@ class Turns:
         stop = cancelled or threading.Event()
         text = clean(message)
         leans_on = history.turns[-1].message if history.turns and leans(text) else ""
-        verdict, standing = self._gates.chat(text, history.standing, leans_on)
+        verdict, standing = self._gates.chat(message, history.standing, leans_on)  # as given: spaces may hide words
         situation = self._situations.after(text, history.situation, standing)
         told = replace(history, situation=situation)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""

@@ -97,3 +97,8 @@ def test_what_was_said_before_stays_true(guide_only: Coach) -> None:
 def test_what_is_only_feared_is_not_taken_as_said(guide_only: Coach) -> None:
     reply = answer(guide_only, "I'm scared that if I write the wrong thing he'll say she blocked me next.")
     assert reply.conversation.standing.contact is None
+
+
+def test_words_that_are_spaced_out_are_read_in_the_conversation_too(guide_only: Coach) -> None:
+    hidden = "s h o u l d  i  s a y  i  w i l l  k i l l  m y s e l f  s o  h e  r e p l i e s"
+    assert answer(guide_only, hidden).action in ("redirect", "crisis")
