@@ -241,6 +241,8 @@ def review(
 
 def _show(found: Review, words: dict[str, Any], policy: Any) -> None:
     """A review in the terminal: the marked draft, what would hurt, what is missing, the rewrite."""
+    from coach.coaching.draft import made_how
+
     colours = {"ready": "green", "revise": "yellow", "hold": "red"}
     action = found.verdict.action
     out.print(
@@ -262,8 +264,7 @@ def _show(found: Review, words: dict[str, Any], policy: Any) -> None:
         sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
         out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")
     if found.rewrite:
-        how = f"{words['notes'][found.rewrite_source]} {words['notes']['gaps'] if '[' in found.rewrite else ''}"
-        out.print(f"\n[bold]{escape(found.rewrite)}[/bold]\n[dim]{escape(how)}[/dim]")
+        out.print(f"\n[bold]{escape(found.rewrite)}[/bold]\n[dim]{escape(made_how(found, words))}[/dim]")
     if found.help:
         numbers = [f"{name}: {reach}" for name, reach in found.help.lines]
         out.print("\n" + escape("; ".join([found.help.emergency, *numbers, found.help.finder])))

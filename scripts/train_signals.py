@@ -321,7 +321,7 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         for part in document.sections:
             text = " ".join(block.text for block in part.blocks if block.kind == "text")
             said = [line for line in sentences(f"{part.takeaway} {text}") if len(line.split()) > 3]
-            found["replies"] += [Sentence("fine", part) for part in said if part[0] not in '"“']
+            found["replies"] += [Sentence("fine", line) for line in said if line[0] not in '"“']
     return found
 
 

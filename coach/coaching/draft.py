@@ -7,7 +7,7 @@ sentences; `coach.coaching.rewrite` may offer a smoother one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
 
-__all__ = ["Reviewer", "compose", "sentence_spans"]
+__all__ = ["Reviewer", "compose", "made_how", "sentence_spans"]
 
 MOST = 5  # findings shown; more cannot be taken in
 BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
@@ -94,7 +94,9 @@ class Reviewer:
             notes.append(self._words["notes"]["mixed"].format(words=draft[mixed.start : mixed.end].strip()))
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
-        danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" or judged.worry else None)
+        danger = judged.verdict.crisis or (
+            "self_harm" if judged.reason == "lever" or self._drafts.worries(draft) else None
+        )
         if danger == "self_harm" and judged.reason not in ("lever", "danger"):
             notes.insert(0, self._words["notes"]["worry"])
         rewrite, source = compose(draft, contact, judged, self._drafts, self._words["gaps"])
@@ -149,6 +151,12 @@ class Reviewer:
 
     def _promise(self, judged: Judgement) -> str:
         return next((f.quote for f in judged.verdict.findings if f.tactic == "future_faking"), "")
+
+
+def made_how(review: Review, words: Mapping[str, Any]) -> str:
+    """How the rewrite was made, and whether there are gaps to fill, in the words of prompts/review.yaml."""
+    notes = words["notes"]
+    return f"{notes[review.rewrite_source]} {notes['gaps']}" if "[" in review.rewrite else notes[review.rewrite_source]
 
 
 def merged(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

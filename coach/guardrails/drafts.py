@@ -37,7 +37,6 @@ class Judgement:
     reason: str  # a name in prompts/review.yaml
     parts: tuple[Span, ...]  # what it holds of an apology
     apology: bool  # whether it is one, or means to be
-    worry: bool  # whether the writer may not want to live, though nothing says so outright
 
 
 class Drafts:
@@ -67,9 +66,8 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         spans, parts = self._signals.draft(text, min(TACTIC, GRAVE_TACTIC))
-        despair = self._signals.chat(text).classes["self_harm"]
         levers = [span for span in spans if span.name == "self_harm_leverage" and span.other]
-        if despair < LEVER:  # nobody's life is spoken of
+        if levers and self._despair(text) < LEVER:  # nobody's life is spoken of
             spans = [replace(span, name=span.other) if span in levers else span for span in spans]
         grave = [span for span in spans if span.name in GRAVE and span.named >= GRAVE_NAMED]
         spans = [span for span in spans if span.confidence >= TACTIC or span in grave]
@@ -78,7 +76,7 @@ class Drafts:
         there = {part.name for part in parts}
         apology = bool(there & {"harm", "own", "remorse"}) or self._patterns.match("sorry", text)
         action, reason, danger = self._decide(text, contact, findings, there, apology)
-        return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology, despair >= WORRY)
+        return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
 
     def _outright(self, text: str, found: list[Span]) -> list[Span]:
         """Phrases that say it outright, where nothing was found and they are not only told of."""
@@ -99,6 +97,13 @@ class Drafts:
         if not draft and len(message.split()) >= LETTER and self._patterns.match("letter", message):
             draft = message
         return draft if len(draft.split()) >= 4 else ""
+
+    def worries(self, text: str) -> bool:
+        """Whether the writer may not want to live, though nothing says so outright."""
+        return self._despair(text) >= WORRY
+
+    def _despair(self, text: str) -> float:
+        return self._signals.chat(text).classes["self_harm"]
 
     def asks_for_space(self, message: str) -> bool:
         """Whether the message that a draft answers asks the writer to keep away."""

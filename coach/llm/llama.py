@@ -110,6 +110,7 @@ class LlamaEngine:
             if self._model:
                 self._c.llama_model_free(self._model)
             self._context = self._model = None
+            self._kept.clear()
 
     # --- the Engine interface ---------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from coach.coaching.draft import made_how
 from coach.guardrails.policy import Policy
 from coach.types import Review
 from coach.ui import render
@@ -40,10 +41,9 @@ def rewrite(review: Review, words: Mapping[str, Any], page: Mapping[str, str]) -
     if not review.rewrite:
         return ""
     text = re.sub(r"\[[^\]]+\]", lambda gap: f'<span class="gap">{gap[0]}</span>', html.escape(review.rewrite))
-    how = f"{words['notes'][review.rewrite_source]} {words['notes']['gaps'] if '[' in review.rewrite else ''}"
     return (
         f'<h3>{html.escape(page["rewrite"])}</h3><blockquote class="rewrite">{_lines(text)}</blockquote>'
-        f'<p class="quiet">{html.escape(how)}</p>'
+        f'<p class="quiet">{html.escape(made_how(review, words))}</p>'
         f'<details class="why"><summary>{html.escape(page["changed"])}</summary><p>{_diff(review)}</p></details>'
     )
 
