@@ -35,7 +35,7 @@ ACTIONS = ("coach", "redirect", "crisis", "off_topic")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", default="test", choices=("dev", "test", "everyday"))
+    parser.add_argument("--set", default="test", choices=("dev", "test", "everyday", "late"))
     parser.add_argument("--weights", type=Path, help="other weights than prompts/guardrails/signals.npz")
     parser.add_argument("--wrong", action="store_true", help="print every case that was judged wrongly")
     parser.add_argument("--json", type=Path, help="write the figures to a file")

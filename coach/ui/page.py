@@ -83,7 +83,7 @@ class Page:
                     box = gr.Textbox(
                         label=words["label"],
                         placeholder=words["placeholder"],
-                        lines=2,
+                        lines=1,
                         max_lines=8,
                         submit_btn=words["send"],
                         stop_btn=False,

@@ -97,6 +97,18 @@ def test_regenerate_edit_and_a_new_conversation(page: Page) -> None:
     expect(page.get_by_test_id("user")).to_have_count(0)
 
 
+def test_enter_sends_and_shift_enter_begins_a_line(page: Page) -> None:
+    box = page.get_by_role("textbox", name="Your message")
+    expect(box).to_be_enabled(timeout=90_000)
+    box.press_sequentially("I read her diary.")
+    box.press("Shift+Enter")
+    box.press_sequentially("How do I say sorry?")
+    expect(box).to_have_value("I read her diary.\nHow do I say sorry?")
+    box.press("Enter")
+    finished(page)
+    expect(page.get_by_test_id("user").last).to_contain_text("How do I say sorry?")
+
+
 def test_a_first_question_can_be_clicked(page: Page) -> None:
     page.get_by_text("How long should I wait before I write to him?").click()
     expect(finished(page).locator(".source").first).to_be_visible()
