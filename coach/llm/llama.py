@@ -78,6 +78,7 @@ class LlamaEngine:
         c = self._c = _library()
         parameters = c.llama_model_default_params()
         parameters.n_gpu_layers = 0
+        parameters.load_mode = c.LLAMA_LOAD_MODE_NONE  # a mapped file stays resident beside the weights made from it
         self._model = c.llama_model_load_from_file(os.fsencode(self._path), parameters)
         if not self._model:
             raise ModelError(
@@ -167,7 +168,7 @@ class LlamaEngine:
                         yield piece
                     if cancelled() or len(tokens) >= limit:
                         break
-                    finished = self._evaluate([*self._cached, token])[1]
+                    finished = self._decode([token])
             finally:
                 c.llama_sampler_free(sampler)
                 self._remember("".join(text), tokens)
@@ -230,20 +231,26 @@ class LlamaEngine:
                 keep = 0
             self._cached = self._cached[:keep]
         for start in range(keep, len(tokens), BATCH):
-            part = tokens[start : start + BATCH]
-            buffer = (c.llama_token * len(part))(*part)
-            result = c.llama_decode(self._context, c.llama_batch_get_one(buffer, len(part)))
-            reached = c.llama_memory_seq_pos_max(self._memory, 0) + 1
-            self._cached = tokens[:reached]
-            if result == 2:
-                return reached - keep, False
-            if result != 0:
-                c.llama_memory_clear(self._memory, True)
-                self._cached = []
-                raise ModelError(
-                    f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation."
-                )
+            if not self._decode(tokens[start : start + BATCH]):
+                return len(self._cached) - keep, False
         return len(tokens) - keep, True
+
+    def _decode(self, part: list[int]) -> bool:
+        """Evaluate the tokens that follow those in the cache; False when cancelled."""
+        c = self._c
+        buffer = (c.llama_token * len(part))(*part)
+        result = c.llama_decode(self._context, c.llama_batch_get_one(buffer, len(part)))
+        self._cached += part
+        if result == 2:
+            del self._cached[c.llama_memory_seq_pos_max(self._memory, 0) + 1 :]
+            return False
+        if result != 0:
+            c.llama_memory_clear(self._memory, True)
+            self._cached = []
+            raise ModelError(
+                f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation."
+            )
+        return True
 
     def _swap(self, tokens: list[int]) -> None:
         """Put another conversation's state aside where it would be lost, and bring back the one that goes on."""
