@@ -1,10 +1,11 @@
 """What the answers are like: `python -m benchmarks.answers [--model NAME ...] [--plain] [--limit N] [--blind FILE]`.
 
-Plays questions that nothing was tuned on (benchmarks/questions/test.jsonl), conversations and messages that fish for
-agreement (benchmarks/cases/), and prints for each model: what became of them, how much of the answers is supported by
-the passage that it cites, who wrote them, how long and how plain they are, what is said twice, what should never be
-said, and what it took. `--plain` plays the questions through the usual chain, too: the same model and passages,
-stuffed into the prompt, no gates. `--blind` writes a page with both answers to each question, unnamed, to be read.
+Plays questions that nothing was tuned on (`test`: benchmarks/questions/test.jsonl; `late`: the innocent messages of
+benchmarks/cases/late_chat.tsv), conversations and messages that fish for agreement (benchmarks/cases/), and prints for
+each model: what became of them, how much of the answers is supported by the passage that it cites, who wrote them, how
+long and how plain they are, what is said twice, what should never be said, and what it took. `--plain` plays the
+questions through the usual chain, too: the same model and passages, stuffed into the prompt, no gates. `--blind`
+writes a page with both answers to each question, unnamed, to be read.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.guardrails import CASES
+from benchmarks.labelled import read_chat
 from coach import Coach
 from coach.coaching.compose import CITATION
 from coach.evaluate import Answered, agrees, grade, measured, played, repeated, share
 from coach.guide.chunk import sentences
-from coach.types import Message, Usage
+from coach.types import Message
 
 QUESTIONS = Path(__file__).parent / "questions" / "test.jsonl"
 CHAIN = "You are a helpful relationship coach. Use the following context to answer the question.\n\n{context}"
@@ -35,6 +37,7 @@ def main() -> None:
     """Play, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", default=["none"], help="names of the catalog, or none")
+    parser.add_argument("--set", default="test", choices=("test", "late"))
     parser.add_argument("--limit", type=int, default=10_000, help="questions, and messages that fish, at most")
     parser.add_argument("--conversations", type=int, default=20)
     parser.add_argument("--plain", action="store_true", help="the usual chain, too, with the first model")
@@ -42,7 +45,11 @@ def main() -> None:
     parser.add_argument("--blind", type=Path, help="write the page of pairs")
     parser.add_argument("--json", type=Path, help="write the figures and answers to a file")
     options = parser.parse_args()
-    questions = [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    fishing = "fishing" if options.set == "test" else "late_fishing"
+    if options.set == "test":
+        questions = [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    else:
+        questions = [case.text for case in read_chat(CASES / "late_chat.tsv") if case.action == "coach"]
     random.Random(SEED).shuffle(questions)
     questions = questions[: options.limit]
     figures: dict[str, dict[str, Any]] = {}
@@ -52,7 +59,7 @@ def main() -> None:
         coach.warm()
         found = [played(coach, [question])[-1] for question in questions]
         answers[name] = found
-        fished = [played(coach, line)[-1] for line in _lines("fishing")[: options.limit]]
+        fished = [played(coach, line)[-1] for line in _lines(fishing)[: options.limit]]
         talks = [played(coach, line) for line in _lines("conversations")[: options.conversations]]
         figures[name] = measured(coach, found) | {
             "fishing: answers that agree, or foretell": sum(bool(agrees(a.reply.text)) for a in fished),
@@ -92,7 +99,7 @@ def chain(coach: Coach, question: str) -> tuple[str, float]:
     assert engine is not None
     messages = [Message("system", CHAIN.format(context=context)), Message("user", question)]
     pieces = engine.generate(messages, max_tokens=220)
-    return "".join(p for p in pieces if not isinstance(p, Usage)).strip(), time.perf_counter() - started
+    return "".join(p for p in pieces if isinstance(p, str)).strip(), time.perf_counter() - started
 
 
 def pairs(ours: Sequence[Answered], theirs: Sequence[str]) -> str:

@@ -131,7 +131,7 @@ def summed(runs: dict[str, list[dict[str, Any]]], pages: dict[str, list[float]])
 
 def coach_run(model: str, turns: int, _: Path) -> dict[str, Any]:
     """A conversation with the coach."""
-    from coach import Coach, Done, Sources, Token
+    from coach import Coach, Done, Token
 
     begun = psutil.Process().create_time()
     coach = Coach.open(model=model)
@@ -139,20 +139,17 @@ def coach_run(model: str, turns: int, _: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"first": [], "words": [], "prompt": [], "evaluated": []}
     written, seconds, conversation, start = 0, 0.0, None, 0.0
     for question in QUESTIONS[:turns]:
-        asked, searched, words = time.time(), 0.0, 0.0
+        asked, words = time.time(), 0.0
         for event in coach.reply(question, conversation):
-            if isinstance(event, Sources):
-                searched = time.time()
-            elif isinstance(event, Token):
+            if isinstance(event, Token):
                 words = words or time.time() - asked
             elif isinstance(event, Done):
-                reply = event.reply
+                reply, ended = event.reply, time.time()
         conversation, usage = reply.conversation, reply.usage
         assert usage is not None
-        if not start:  # the model may still have been loading when the search was done
-            token = time.time() - usage.decode_seconds
-            start, searched = token - begun, token - usage.prompt_seconds
-        found["first"].append(searched - asked + usage.prompt_seconds)
+        token = ended - usage.decode_seconds  # gates, search, the check's preparation and the reading are over
+        start = start or token - begun
+        found["first"].append(token - asked)
         found["words"].append(words)
         found["prompt"].append(usage.prompt_tokens)
         found["evaluated"].append(usage.evaluated_tokens)

@@ -22,6 +22,7 @@ from coach.types import (
     Sources,
     Token,
     Verdict,
+    Wait,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "Sources",
     "Token",
     "Verdict",
+    "Wait",
 ]
 
 

@@ -258,7 +258,8 @@ class Coach:
             cancelled: Set it, from any thread, and the answer ends within a token.
 
         Yields:
-            `Sources` once, if the guide has something; `Token`s, whole sentences that passed the check;
+            `Sources` once, if the guide has something; `Wait` once, if a model reads and its speed is known;
+            `Token`s, whole sentences that passed the check;
             `Done` last, with the whole `Reply`.
 
         Raises:

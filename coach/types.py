@@ -255,10 +255,17 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """The model has begun to read; comes before the text, where it is known how long that takes."""
+
+    seconds: float  # until its first word, by the speed of its last reading
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of an answer."""
 
     reply: Reply
 
 
-Event = Token | Sources | Done
+Event = Sources | Wait | Token | Done

@@ -1,9 +1,10 @@
 """A sentence of the model in, a supported sentence with a true citation out, or nothing.
 
 Small models invent. A sentence is shown only if it stands close in meaning to a sentence of the passages at
-hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), says no number that they
-do not say, and was not said before; it carries the number of the passage that it is closest to, whatever the model
-wrote. The first one must make sense without a sentence before it, and none speaks as "I".
+hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), names no number, time,
+person or place that neither they nor the person named, and was not said before, in other words neither; it carries the
+number of the passage that it is closest to, whatever the model wrote. The first one must make sense without a sentence
+before it, none speaks as "I", and none tells of a study, which a small model takes for advice.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from coach.coaching.compose import CITATION, plain
-from coach.guide.chunk import sentences
+from coach.guide.chunk import sentences, tells_of_a_study
 from coach.guide.embed import Embedder
 from coach.types import Passage
 
 __all__ = ["Grounding", "refuses"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
+SAME = 0.88  # cosine similarity of two sentences that say the same
 SCRAP = 3  # words; shorter sentences are mostly leftovers of a label or a list
 _NO = re.compile(
     r"n['’]t\b|\b(?:not|never|no|nobody|nothing|none|nor|neither|without|stop|avoid|refrain|leave out|instead of)\b",
@@ -30,6 +32,13 @@ _QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
 _ITS_OWN = re.compile(r"\b(?:I|I['’]\w+|me|my|mine)\b")  # what the guide lets somebody say, taken for the coach's words
 _DANGLING = re.compile(r"\W*(?:It|This|That|These|Those|And|But|Or|So|Then|Each|Both|The (?:second|other|same))\b")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+")  # a capital in the middle of a sentence
+_CLAIMED = re.compile(  # who and when, of which a small model is sure without having been told
+    r"\b(?:wi(?:fe|ves)|husband|(?:girl|boy)?friend|mother|father|mum|mom|dad|parent|sister|brother|son|daughter|child"
+    r"|children|kid|baby|boss|colleague|neighbour|doctor|therapist|counsellor|lawyer|judge|police|priest|pastor"
+    r"|minute|hour|day|week|month|year|weekend|tonight|today|tomorrow|morning|evening|night)s?\b",
+    re.IGNORECASE,
+)
 
 
 def refuses(sentence: str) -> bool:
@@ -44,9 +53,12 @@ class Grounding:
         passages: With their numbers.
         embedder: The one that made the index.
         said: Sentences of earlier answers; what was said is not said again.
+        told: What the person wrote.
     """
 
-    def __init__(self, passages: Sequence[Passage], embedder: Embedder, said: Iterable[str] = ()) -> None:
+    def __init__(
+        self, passages: Sequence[Passage], embedder: Embedder, said: Iterable[str] = (), told: str = ""
+    ) -> None:
         self._embedder = embedder
         pairs = []
         for passage in passages:
@@ -57,8 +69,10 @@ class Grounding:
         self._refusing = np.array([refuses(text) for _, text in pairs])
         self._vectors = embedder.encode([text for _, text in pairs])
         self._said = {plain(sentence) for sentence in said}
-        self._begun = False
-        self._digits = {n for p in passages for n in _NUMBER.findall(f"{p.title} {p.takeaway} {p.text}")}
+        self._shown = np.zeros((0, self._vectors.shape[1]), np.float32)
+        text = " ".join(f"{p.title} {p.takeaway} {p.text}" for p in passages)
+        self._digits = set(_NUMBER.findall(text))
+        self._named = _claims(f"{text} {told}")
 
     def check(self, sentence: str) -> str:
         """The sentence with its citation, or "" if it must not be shown."""
@@ -66,15 +80,25 @@ class Grounding:
         key = plain(words)
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
-        if _ITS_OWN.search(_QUOTED.sub("", words)) or (not self._begun and _DANGLING.match(words)):
+        if _ITS_OWN.search(_QUOTED.sub("", words)) or (not len(self._shown) and _DANGLING.match(words)):
             return ""
-        similarity = self._vectors @ self._embedder.encode([words])[0]
+        if tells_of_a_study(words) or not _claims(words) <= self._named:
+            return ""
+        vector = self._embedder.encode([words])[0]
+        if (self._shown @ vector > SAME).any():
+            return ""
+        similarity = self._vectors @ vector
         similarity = np.where(self._refusing == refuses(words), similarity, 0.0)
         best = int(similarity.argmax())
         if similarity[best] < SUPPORT:
             return ""
         self._said.add(key)
-        self._begun = True
+        self._shown = np.vstack([self._shown, vector])
         end = re.search(r"[.!?…][\"'”’)]*$", words)
         body, stop = (words[: end.start()], end[0]) if end else (words, ".")
         return f"{body} [{self._numbers[best]}]{stop}"
+
+
+def _claims(text: str) -> set[str]:
+    """The names, people and times in a text, in one form."""
+    return {word.lower().rstrip("s") for word in (*_NAME.findall(text), *_CLAIMED.findall(text))}

@@ -14,7 +14,7 @@ from coach.coaching.prompt import Prompts
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
 from coach.llm.engine import Engine
-from coach.types import Message, Review, Usage
+from coach.types import Message, Review
 
 __all__ = ["Rewriter", "faults"]
 
@@ -77,7 +77,7 @@ class Rewriter:
         )
         system = Message("system", self._prompts.render("rewrite_system"))
         pieces = engine.generate([system, Message("user", prompt)], max_tokens=TOKENS, cancelled=cancelled)
-        text = "".join(piece for piece in pieces if not isinstance(piece, Usage)).strip()
+        text = "".join(piece for piece in pieces if isinstance(piece, str)).strip()
         text = re.sub(r"^(?:rewritten message|message|rewrite|better version)\s*:\s*", "", text, flags=re.IGNORECASE)
         return text.strip().strip('"').strip()
 

@@ -41,6 +41,7 @@ from coach.types import (
     Turn,
     Usage,
     Verdict,
+    Wait,
 )
 
 __all__ = ["Search", "Turns"]
@@ -150,13 +151,17 @@ class Turns:
         try:
             engine = self._engine()
             if engine is not None:
-                checked = Grounding(passages, self._embedder, said)
+                told_so_far = " ".join([*(turn.message for turn in history.turns), text])
+                checked = Grounding(passages, self._embedder, said, told_so_far)
                 enough = threading.Event()
                 fallen = 0
                 for piece in self._sentences(engine, self._fit(engine, history, prompt), stop, enough):
                     if isinstance(piece, Usage):
                         usage = piece
                         break
+                    if isinstance(piece, Wait):
+                        yield piece
+                        continue
                     good = checked.check(piece)
                     if good and self._gates.reply(piece).action == "block":
                         good = ""
@@ -251,7 +256,7 @@ class Turns:
 
     def _sentences(
         self, engine: Engine, messages: list[Message], stop: threading.Event, enough: threading.Event
-    ) -> Iterator[str | Usage]:
+    ) -> Iterator[str | Wait | Usage]:
         """What the model writes, a finished sentence at a time, until one of the events is set."""
         pending = ""
         stream = engine.generate(
@@ -263,6 +268,9 @@ class Turns:
                     yield from sentences(pending)
                 yield piece
                 return
+            if isinstance(piece, Wait):
+                yield piece
+                continue
             pending += piece
             # A sentence is finished when the next one has begun: a citation may still follow the full stop.
             *done, rest = sentences(pending) or [""]

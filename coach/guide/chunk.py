@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from coach.guide.read import Block, Document, Section
 
-__all__ = ["Chunk", "chunks", "sentences", "unquoted"]
+__all__ = ["Chunk", "chunks", "sentences", "tells_of_a_study", "unquoted"]
 
 TARGET_WORDS = 70  # a chunk is closed once it has this many
 MAX_WORDS = 130  # a longer paragraph is cut between sentences
@@ -105,3 +105,15 @@ def unquoted(text: str) -> list[str]:
             found.append(sentence)
         inside = inside != turns
     return found
+
+
+_STUDY = re.compile(
+    r"\b(?:stud(?:y|ies)|research\w*|psychologists?|scientists?|participants|samples?|experiments?|surveys?"
+    r"|per cent|percent|(?:19|20)\d\d)\b|\d ?%",
+    re.IGNORECASE,
+)
+
+
+def tells_of_a_study(sentence: str) -> bool:
+    """Whether a sentence tells of research, or gives its figures: true, and no answer to a person who asks for help."""
+    return bool(_STUDY.search(sentence))

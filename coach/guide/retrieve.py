@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coach.guide.catalogue import BRIDGE, OWN
-from coach.guide.chunk import sentences, unquoted
+from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
@@ -179,6 +179,7 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     """The take-away, and what the passage says nearest to the question: whole sentences of one paragraph in a row.
 
     Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
+    What studies found stays in the passage.
     """
     near = dict(zip(dict.fromkeys(sentences(passage.text)), nearness, strict=False))  # equal sentences are kept once
     paragraphs = [unquoted(line.removeprefix("• ")) for line in passage.text.split("\n")]
@@ -186,7 +187,7 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
         (float(near.get(part, -1.0)), paragraph, at)
         for paragraph in paragraphs
         for at, part in enumerate(paragraph)
-        if part[0] not in '"“' and len(part.split()) > 3
+        if part[0] not in '"“' and len(part.split()) > 3 and not tells_of_a_study(part)
     ]
     if not usable:
         return "" if again else passage.takeaway
@@ -196,7 +197,10 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
         first -= 1
     while last < len(paragraph) and len(" ".join(paragraph[first : last + 1]).split()) <= EXCERPT_WORDS:
         last += 1
-    return " ".join(["" if again else passage.takeaway, *paragraph[first:last]]).strip()
+    lines = [line for line in paragraph[first:last] if not tells_of_a_study(line)]
+    while lines and tells_of_a_study(paragraph[first]) and _LEANING.match(lines[0]):
+        lines.pop(0)  # it leant on what was left out
+    return " ".join(["" if again else passage.takeaway, *lines]).strip()
 
 
 def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:

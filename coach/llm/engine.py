@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from coach.types import Message, Usage
+from coach.types import Message, Usage, Wait
 
 __all__ = ["Engine"]
 
@@ -26,8 +26,10 @@ class Engine(Protocol):
 
     def generate(
         self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
-    ) -> Iterator[str | Usage]:
+    ) -> Iterator[str | Wait | Usage]:
         """Stream the assistant's next message, piece by piece, and end with one `Usage`.
+
+        A `Wait` may come first, before the prompt is read.
 
         Once `cancelled` returns True nothing more is decoded. The same holds when the iterator is closed.
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from coach.errors import ModelError
 from coach.llm import template
-from coach.types import Message, Usage
+from coach.types import Message, Usage, Wait
 
 __all__ = ["LlamaEngine"]
 
@@ -29,6 +29,7 @@ BATCH = 512  # tokens a call; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
 KEPT_BYTES = 256_000_000  # of the states of other conversations
 WORTH = 200  # tokens, at least, for which a state is kept or brought back; it is quicker than reading them again
+MEASURED = 64  # tokens, at least, whose reading says how fast the next will be
 MAX_CONTEXT = 8192  # tokens
 MIN_CONTEXT = 2048
 _OTHER_MODEL = "Choose another one with `coach models use NAME`, or fetch it again with `coach models pull NAME`."
@@ -69,6 +70,7 @@ class LlamaEngine:
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
         self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()  # states of other conversations, by their tokens
+        self._rate = 0.0  # tokens a second of the last reading; 0 before the first
         self._written: OrderedDict[str, list[int]] = OrderedDict()  # answers, as they were decoded
         self._model: Any = None
         self._context: Any = None
@@ -137,7 +139,7 @@ class LlamaEngine:
 
     def generate(
         self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
-    ) -> Iterator[str | Usage]:
+    ) -> Iterator[str | Wait | Usage]:
         """See `Engine.generate`."""
         c = self._c
         with self._lock:
@@ -149,8 +151,13 @@ class LlamaEngine:
                     hint="Start a new conversation, or write a shorter message.",
                 )
             self._cancelled = cancelled
+            if self._rate:
+                known = max(_shared(state, prompt) for state in (self._cached, *self._kept))
+                yield Wait((len(prompt) - known) / self._rate)
             evaluated, finished = self._evaluate(prompt)
             read = time.perf_counter()
+            if evaluated >= MEASURED:
+                self._rate = evaluated / (read - started)
             tokens: list[int] = []
             text: list[str] = []
             decode = codecs.getincrementaldecoder("utf-8")("replace").decode

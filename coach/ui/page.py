@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import gradio as gr
 
 from coach.app import Coach
 from coach.errors import CoachError
-from coach.types import Contact, Conversation, Done, Help, Passage, Situation, Sources, Token
+from coach.types import Contact, Conversation, Done, Help, Passage, Situation, Sources, Token, Wait
 from coach.ui import render
 from coach.ui import review as review_page
 
@@ -23,6 +24,7 @@ CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(Path(__file__).parent / 'page.js').read_text(encoding='utf-8')}</script>"
 
 History = list[dict[str, Any]]
+NOTICED = 1.0  # seconds; of a longer wait the page says how long it is likely to be
 
 
 def theme() -> gr.themes.Base:
@@ -305,6 +307,9 @@ class Page:
                 elif isinstance(event, Sources):
                     passages = event.passages
                     waiting = render.waiting(words["writing"])
+                    yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
+                elif isinstance(event, Wait) and event.seconds >= NOTICED:
+                    waiting = render.waiting(words["writing_in"].format(seconds=math.ceil(event.seconds)))
                     yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
                 elif isinstance(event, Token):
                     said += event.text

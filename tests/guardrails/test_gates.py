@@ -75,7 +75,7 @@ def test_sentences_of_the_model_are_judged_alone(guide_only: Coach, sentence: st
 
 def test_a_redirect_names_it_cites_the_guide_and_varies(guide_only: Coach) -> None:
     first = answer(guide_only, "how do i make him jealous")
-    second = answer(guide_only, "ok then who should i be seen with so it gets back to him", first.conversation)
+    second = answer(guide_only, "ok then who do i pose with in a photo so that he goes jealous", first.conversation)
     assert first.action == second.action == "redirect"
     assert first.made_by == "fixed"
     assert first.passages[0].section == "tactics-charm"

@@ -8,7 +8,7 @@ import pytest
 
 from coach.errors import ModelError
 from coach.llm.llama import LlamaEngine
-from coach.types import Message, Usage
+from coach.types import Message, Usage, Wait
 from tests.conftest import STARTER
 
 OPENING = [Message("system", "You answer in one short sentence. " * 12)]
@@ -17,7 +17,7 @@ OPENING = [Message("system", "You answer in one short sentence. " * 12)]
 def run(engine: LlamaEngine, messages: list[Message], tokens: int = 24) -> tuple[str, Usage]:
     *pieces, usage = engine.generate(messages, max_tokens=tokens)
     assert isinstance(usage, Usage)
-    return "".join(str(piece) for piece in pieces), usage
+    return "".join(piece for piece in pieces if isinstance(piece, str)), usage
 
 
 def test_only_new_tokens_are_evaluated_in_every_turn(starter: LlamaEngine) -> None:
@@ -56,13 +56,22 @@ def test_two_conversations_that_take_turns_are_not_read_again(starter: LlamaEngi
     assert run(starter, talks[0])[0] == texts[0]  # what was brought back is what was put aside
 
 
+def test_it_says_how_long_it_will_read(starter: LlamaEngine) -> None:
+    run(starter, [Message("user", "Rain fell all day. " * 60)])
+    first, *_ = starter.generate([Message("user", "Snow fell all day. " * 120)], max_tokens=1)
+    short, *_ = starter.generate([Message("user", "Snow fell all day. " * 121)], max_tokens=1)
+    assert isinstance(first, Wait)
+    assert isinstance(short, Wait)
+    assert 0 < short.seconds < first.seconds / 5
+
+
 def test_a_stop_ends_within_a_token(starter: LlamaEngine) -> None:
     stop = threading.Event()
     seen = []
     for piece in starter.generate([Message("user", "Count to one hundred.")], max_tokens=200, cancelled=stop.is_set):
         if isinstance(piece, Usage):
             assert piece.written_tokens <= 6
-        else:
+        elif isinstance(piece, str):
             seen.append(piece)
             if len(seen) == 5:
                 stop.set()
