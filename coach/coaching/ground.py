@@ -22,7 +22,7 @@ from coach.types import Passage
 __all__ = ["Grounding", "refuses"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
-SAME = 0.88  # cosine similarity of two sentences that say the same
+SAME = 0.82  # cosine similarity of two sentences that say the same
 SCRAP = 3  # words; shorter sentences are mostly leftovers of a label or a list
 _NO = re.compile(
     r"n['’]t\b|\b(?:not|never|no|nobody|nothing|none|nor|neither|without|stop|avoid|refrain|leave out|instead of)\b",
