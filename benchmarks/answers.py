@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["none"], help="names of the catalog, or none")
     parser.add_argument("--set", default="test", choices=("test", "late"))
     parser.add_argument("--limit", type=int, default=10_000, help="questions, and messages that fish, at most")
+    parser.add_argument("--skip", type=int, default=0, help="questions that are left out at the beginning")
     parser.add_argument("--conversations", type=int, default=20)
     parser.add_argument("--plain", action="store_true", help="the usual chain, too, with the first model")
     parser.add_argument("--read", action="store_true", help="print every answer")
@@ -51,7 +52,7 @@ def main() -> None:
     else:
         questions = [case.text for case in read_chat(CASES / "late_chat.tsv") if case.action == "coach"]
     random.Random(SEED).shuffle(questions)
-    questions = questions[: options.limit]
+    questions = questions[options.skip :][: options.limit]
     figures: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[Answered]] = {}
     for name in options.model:

@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "type_k": llama_cpp.GGML_TYPE_Q8_0,
         "type_v": llama_cpp.GGML_TYPE_Q8_0,
     },
-    "memory not mapped": {"use_mmap": False},
+    "memory mapped": {"use_mmap": True},
     "memory locked": {"use_mlock": True},
 }
 
@@ -57,7 +57,14 @@ def main() -> None:
 def measured(model: str, setting: dict[str, Any]) -> tuple[float, float, float]:
     """Tokens a second read and written, and the seconds of loading."""
     started = time.perf_counter()
-    usual: dict[str, Any] = {"n_ctx": 4096, "n_batch": 512, "n_threads": 2, "n_threads_batch": 2, "verbose": False}
+    usual: dict[str, Any] = {
+        "n_ctx": 4096,
+        "use_mmap": False,
+        "n_batch": 512,
+        "n_threads": 2,
+        "n_threads_batch": 2,
+        "verbose": False,
+    }
     engine = Llama(str(model_file(model)), **(usual | setting))
     loading = time.perf_counter() - started
     tokens = engine.tokenize(guide_text().encode("utf-8"))

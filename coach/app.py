@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -133,13 +133,14 @@ class Coach:
             self._retriever = None
             return self.index.build(report)
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
+    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
         """The passages that answer a question best.
 
         Args:
             question: In a person's own words.
             k: How many at most, 1 to 4.
             focus: Rather several passages of the best section than unlikely sections.
+            without: Sections to pass over.
 
         Returns:
             The best first, numbered from 1; none if the guide does not cover the question.
@@ -148,7 +149,7 @@ class Coach:
             InputError: The question is empty, far too long, or not in English.
             GuideError: The guide cannot be read or indexed.
         """
-        return self._opened().search(clean(question), k, focus=focus)
+        return self._opened().search(clean(question), k, focus=focus, without=without)
 
     def _opened(self) -> Retriever:
         with self._index_lock:
@@ -265,6 +266,7 @@ class Coach:
         Raises:
             InputError: The message is empty, too long, without words, or not in English.
             GuideError: The guide cannot be read or indexed.
+            ModelError: The search model is missing or damaged. A chat model that fails is only noted.
         """
         return self._turns.reply(message, conversation, cancelled)
 
@@ -278,6 +280,7 @@ class Coach:
             if self._engine is None and self.model_path is not None:
                 if self.model_error:
                     raise ModelError(self.model_error, hint="Look at `coach doctor`.")
+                engine: LlamaEngine | None = None
                 try:
                     engine = LlamaEngine(
                         self.model_path,
@@ -285,10 +288,12 @@ class Coach:
                         context=self.settings.context,
                         state_dir=self.settings.data_dir / "state",
                     )
+                    engine.warm(self.prompts.opening())
                 except ModelError as error:
                     self.model_error = error.message
+                    if engine is not None:
+                        engine.close()
                     raise
-                engine.warm(self.prompts.opening())
                 self._engine = engine
             return self._engine
 
@@ -347,8 +352,7 @@ def choose_model(settings: Settings) -> Path | None:
 
         memory = psutil.virtual_memory().total
         there = [m for m in catalog.chat_models() if download.installed(m, settings.models_dir)]
-        fitting = [m for m in there if m.memory <= memory * 1.05]  # "8 GB" machines report a little less
-        chosen = (fitting or there[-1:])[:1]
+        chosen = ([m for m in catalog.fitting(memory) if m in there] or there[-1:])[:1]
         return settings.models_dir / chosen[0].files[0].path if chosen else None
     if wanted.lower().endswith(".gguf"):
         path = Path(wanted).expanduser()

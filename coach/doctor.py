@@ -41,7 +41,7 @@ def examine() -> list[Check]:
         Check(
             "Python", True, f"{platform.python_version()} on {sys.platform}, {psutil.cpu_count(logical=False)} cores"
         ),
-        Check("memory", memory.total > 2e9, f"{memory.total / 1024**3:.1f} GB", "The starter model needs 2 GB."),
+        Check("memory", memory.total > 0.9e9, f"{memory.total / 1024**3:.1f} GB", "The starter model needs 1 GB."),
         Check("disk", free > 5e8, f"{free / 1e9:,.1f} GB free", "Free some space; an answer needs none, setup does."),
         Check("settings", True, f"{configuration.settings_file()}, data in {settings.data_dir}"),
     ]

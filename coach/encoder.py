@@ -91,6 +91,8 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Sentence vectors of unit length, shape (texts, 384): the mean of each text's token states."""
+        if not texts:
+            return np.zeros((0, self._words.shape[1]), np.float32)
         means = np.stack([state.mean(axis=0) for state in self.states(self.tokens(texts)[0])])
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 

@@ -9,13 +9,7 @@ from coach.llm import catalog, download
 from coach.llm.catalog import Model
 from coach.settings import Settings
 
-__all__ = ["candidates", "fetch_best"]
-
-
-def candidates(memory: int) -> list[Model]:
-    """The chat models for a machine with `memory` bytes, the best first, the starter always last."""
-    fitting = [m for m in catalog.chat_models() if m.memory <= memory * 1.05 and m is not catalog.STARTER]
-    return [*fitting, catalog.STARTER]
+__all__ = ["fetch_best"]
 
 
 def fetch_best(
@@ -35,7 +29,7 @@ def fetch_best(
     Raises:
         DownloadError: Not even the starter could be fetched; the coach then answers from the guide alone.
     """
-    choice = candidates(memory)
+    choice = catalog.fitting(memory)
     here = [m for m in choice if download.installed(m, settings.models_dir)]
     if here and here[0] is not catalog.STARTER:
         say(f"Model: {here[0].name} is here already ({here[0].about}).")
@@ -49,4 +43,4 @@ def fetch_best(
             if model is choice[-1] or "disk is full" in error.message:
                 raise
             say(f"{model.name} cannot be had from here: {error.message} Trying the next one.")
-    raise AssertionError("candidates() always ends with the starter")
+    raise AssertionError("fitting() always ends with the starter")

@@ -1,7 +1,9 @@
-"""The values that cross package borders. Nothing here does anything."""
+"""The values that cross package borders."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
@@ -80,6 +82,7 @@ class Verdict:
     action: Action
     findings: tuple[Finding, ...] = ()  # the gravest first
     crisis: Danger | None = None
+    calm: bool = False  # a message that does not even hint at harm to anybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ class Timings:
     """Seconds from the message's arrival."""
 
     retrieved: float = 0.0
-    first_token: float = 0.0  # 0 when no model wrote
+    first_words: float = 0.0  # of the model that were shown; 0 when none were
     total: float = 0.0
 
 
@@ -203,6 +206,7 @@ class Turn:
     passages: tuple[Passage, ...] = ()  # those that this turn's answer may cite
     standing: Standing = field(default_factory=Standing)  # after this turn
     tactic: str = ""  # that the answer turned down
+    before: Situation = field(default_factory=Situation)  # what was known before this turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +220,12 @@ class Conversation:
     def passages(self) -> dict[str, Passage]:
         """Every passage cited or offered so far, by id; its number never changes."""
         return {passage.id: passage for turn in self.turns for passage in turn.passages}
+
+    def numbered(self, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+        """Passages with the numbers they are cited by here: those they have, or the next ones that are free."""
+        known = self.passages
+        free = itertools.count(1 + max((p.number for p in known.values()), default=0))
+        return tuple(replace(p, number=known[p.id].number if p.id in known else next(free)) for p in passages)
 
     @property
     def standing(self) -> Standing:

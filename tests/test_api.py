@@ -11,7 +11,7 @@ from coach import Coach, ModelError
 from coach.app import choose_model
 from coach.llm import catalog
 from coach.settings import Settings
-from coach.setup import candidates, fetch_best
+from coach.setup import fetch_best
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
@@ -55,9 +55,9 @@ def test_a_damaged_model_is_noted_and_the_guide_answers(settings: Settings, tmp_
 
 
 def test_the_best_model_for_the_memory_comes_first_and_the_starter_last() -> None:
-    assert next(m.name for m in candidates(16 * 1024**3)) == "qwen3-4b"
-    assert next(m.name for m in candidates(6 * 1024**3)) == "qwen2.5-1.5b"
-    assert [m.name for m in candidates(2 * 1024**3)] == ["smollm2-135m"]
+    assert next(m.name for m in catalog.fitting(16 * 1024**3)) == "qwen3-4b"
+    assert next(m.name for m in catalog.fitting(6 * 1024**3)) == "qwen2.5-1.5b"
+    assert [m.name for m in catalog.fitting(2 * 1024**3)] == ["smollm2-135m"]
 
 
 def test_setup_fetches_nothing_when_a_good_model_is_here(settings: Settings, tmp_path: Path) -> None:

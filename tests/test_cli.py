@@ -88,7 +88,7 @@ def test_index_takes_files_in_and_the_search_finds_them(settings: Settings, tmp_
     )
     done = run(own, "index", str(write(tmp_path, "prison.md", letter)), "--json")
     report = json.loads(done.stdout)
-    assert (report["sources"], report["sections"]) == (13, 45)
+    assert (report["sources"], report["sections"]) == (13, 47)
     found = json.loads(run(own, "search", "i write letters to her from prison, how do i say sorry", "--json").stdout)
     assert "Letters from prison" in [row["title"] for row in found]
     assert (tmp_path / "data" / "guides" / "prison.md").exists()

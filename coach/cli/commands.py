@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from coach.cli.models import models
+from coach.cli.models import chosen, models
 from coach.cli.show import AsJson, counting, downloading, dump, err, out, place, show_reply, show_review
 from coach.errors import CoachError, InputError
 from coach.types import Contact, Conversation, Done, Situation, Sources, Token
@@ -130,15 +130,19 @@ def chat(model: Model = None, guide: Guide = None) -> None:
             continue
         try:
             conversation = _answer(coach, message, conversation, as_json=False)
-        except InputError as error:
+        except CoachError as error:
             err.print(f"{escape(error.message)} {escape(error.hint)}")
+        except KeyboardInterrupt:
+            err.print("\nStopped. The conversation goes on where it was; Ctrl-D ends it.")
 
 
 def _corrected(coach: Any, said: str, conversation: Conversation) -> Conversation:
     """The conversation after a line such as "/did I read her diary"; a bare "/" shows what is known."""
+    from coach.coaching.situation import entry
+
     fields = [field.name for field in dataclasses.fields(Situation)]
     name, _, value = said.strip().partition(" ")
-    told: dict[str, Any] = {name: value.strip()} if name in fields else {}
+    told: dict[str, Any] = {name: entry(value)} if name in fields else {}
     if name == "contact":
         told = {name: Contact(value)} if value in list(Contact) else {}
     if told:
@@ -160,9 +164,8 @@ def _answer(coach: Any, message: str, conversation: Conversation | None, as_json
                 err.print("[dim]The guide has something on this. Writing ...[/dim]")
             elif isinstance(event, Done):
                 reply = event.reply
-    except KeyboardInterrupt:
+    finally:
         stop.set()
-        raise
     assert reply is not None
     if as_json:
         shown = dataclasses.asdict(reply)
@@ -225,10 +228,11 @@ def evaluate(
     found = []
     with counting("Asking") as show:
         for number, question in enumerate(asked, start=1):
-            found += played(coach, [question])
+            answered = played(coach, [question])
+            found += answered
             show(number, len(asked))
-            if read and found:
-                print(f"\n> {found[-1].message}\n{found[-1].reply.text}")
+            for one in answered if read else ():
+                print(f"\n> {one.message}\n{one.reply.text}")
     figures = measured(coach, found)
     if as_json:
         dump({"figures": figures, "answers": [{"question": a.message, "answer": a.reply.text} for a in found]})
@@ -287,14 +291,12 @@ def setup(
     settings = configuration.load()
     with downloading() as show:
         download.fetch(catalog.EMBEDDER, settings.models_dir, show)
-    if model not in (None, "none") and not str(model).lower().endswith(".gguf"):
-        chosen = catalog.by_name(str(model))
-        with downloading() as show:
-            download.fetch(chosen, settings.models_dir, show)
-        configuration.remember("model", chosen.name)
-    elif model is not None:
-        configuration.remember("model", model if model == "none" else str(Path(model).expanduser().resolve()))
-    else:
+    if model is not None:
+        if model in {known.name for known in catalog.chat_models()}:
+            with downloading() as show:
+                download.fetch(catalog.by_name(model), settings.models_dir, show)
+        err.print(escape(chosen(model)))
+    elif settings.model == "auto":
         try:
             with downloading() as show:
                 fetch_best(settings, psutil.virtual_memory().total, err.print, show)

@@ -10,7 +10,7 @@ import typer
 from coach.cli.show import AsJson, downloading, dump
 from coach.errors import CoachError
 
-__all__ = ["models"]
+__all__ = ["chosen", "models"]
 
 models = typer.Typer(help="Chat models: which there are, fetch one, choose one, remove one.", no_args_is_help=True)
 
@@ -64,12 +64,17 @@ def pull_model(name: str) -> None:
 @models.command("use")
 def use_model(name: Annotated[str, typer.Argument(help="A name, the path of a GGUF file, auto, or none.")]) -> None:
     """Choose the chat model."""
+    print(chosen(name))
+
+
+def chosen(name: str) -> str:
+    """Keep a model as the one to use, if it is here; returns a line that says so."""
     from coach import settings as configuration
     from coach.app import choose_model
 
     value = str(Path(name).expanduser().resolve()) if Path(name).expanduser().is_file() else name
     choose_model(configuration.load(model=value))
-    print(f"model = {value!r} written to {configuration.remember('model', value)}")
+    return f"model = {value!r} written to {configuration.remember('model', value)}"
 
 
 @models.command("remove")

@@ -22,6 +22,7 @@ class Answer:
     standing: Standing
     passages: tuple[Passage, ...] = ()
     tactic: str = ""
+    help: Help | None = None
 
 
 class Fixed:
@@ -62,23 +63,26 @@ class Fixed:
 
     def review(self, review: Review, standing: Standing, history: Conversation) -> Answer:
         """A review of a draft that was pasted into the chat, as an answer."""
-        passages = {p.section: number_in(p, history, offset) for offset, p in enumerate(review.passages)}
+        passages = history.numbered(review.passages)
+        numbers = {passage.id: passage.number for passage in passages}
         words = self._prompts.data("review")
         findings = []
         for finding in review.findings:
             tactic = self._policy[finding.tactic]
-            cited = passages.get(tactic.section)
-            findings.append((finding.quote, tactic.reader, tactic.mend.text, cited.number if cited else 0))
+            cited = self._passage(tactic.section, tactic.passage)
+            number = numbers.get(cited.id, 0) if cited else 0
+            findings.append((finding.quote, tactic.reader, tactic.mend.text, number))
         text = self._prompts.render(
             "review_chat",
             verdict=words["verdicts"][review.verdict.action],
             reason=review.reason,
             next_step=review.next_step,
+            notes=review.notes,
             findings=findings,
             missing=[c.hint for c in review.accountability if c.hint][:3] if review.verdict.action == "revise" else [],
             rewrite=review.rewrite,
         )
-        return Answer(text, "coach", standing, tuple(passages.values()))
+        return Answer(text, "coach", standing, passages, help=review.help)
 
     def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
         """The reply to a greeting, or to something that the guide has nothing on."""
@@ -113,24 +117,17 @@ class Fixed:
     def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:
         tactic = self._policy[name]
         found = self._passage(tactic.section, tactic.passage)
-        found = number_in(found, history) if found else None
+        cited = history.numbered([found] if found else [])
         was = history.standing.contact
         closed = self._prompts.data("guardrails/closed") if was in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE) else {}
         text = self._prompts.render(
             "guardrails/redirect",
             tactic=tactic,
             form=sum(bool(turn.tactic) for turn in history.turns),
-            number=found.number if found else 0,
+            number=cited[0].number if cited else 0,
             closed=closed.get(was, ()),
         )
-        return Answer(text, "redirect", standing, (found,) if found else (), name)
-
-
-def number_in(passage: Passage, history: Conversation, offset: int = 0) -> Passage:
-    """The passage with the number it has in a conversation, or the next one that is free."""
-    known = history.passages
-    following = 1 + max((p.number for p in known.values()), default=0) + offset
-    return replace(passage, number=known[passage.id].number if passage.id in known else following)
+        return Answer(text, "redirect", standing, cited, name)
 
 
 def foreign(text: str, languages: dict[str, str]) -> bool:

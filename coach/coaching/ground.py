@@ -78,6 +78,8 @@ class Grounding:
         """The sentence with its citation, or "" if it must not be shown."""
         words = CITATION.sub("", sentence).strip()
         key = plain(words)
+        if not len(self._vectors):
+            return ""
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
         if _ITS_OWN.search(_QUOTED.sub("", words)) or (not len(self._shown) and _DANGLING.match(words)):

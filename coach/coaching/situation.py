@@ -13,7 +13,7 @@ from coach.coaching.prompt import Prompts
 from coach.guardrails.patterns import Patterns
 from coach.types import CLOSED, Contact, Situation, Standing
 
-__all__ = ["Situations"]
+__all__ = ["Situations", "entry"]
 
 _FILE = "situation"
 _OPEN = tuple(contact for contact in Contact if contact not in CLOSED)  # the closed ones are a `Standing`'s to know
@@ -24,6 +24,12 @@ _TURN = re.compile(  # where the words about the deed end, and something else be
     re.IGNORECASE | re.DOTALL,
 )
 MOST = 14  # words of an entry; a person sees it at a glance
+
+
+def entry(text: str) -> str:
+    """A person's own words, as far as they are kept and told to the model: one line, a few words."""
+    shown = "".join(c for c in text if c.isprintable() or c.isspace())
+    return " ".join(shown.split()[:MOST]).strip(" ,-–")
 
 
 class Situations:
@@ -60,4 +66,4 @@ class Situations:
         if not places:
             return ""
         said = _TURN.sub("", text[slice(*places[0])]) if name in ("did", "wants") else text[slice(*places[0])]
-        return " ".join(said.split()[:MOST]).strip(" ,-–")
+        return entry(said)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from coach.coaching.compose import compose
@@ -35,6 +35,7 @@ from coach.types import (
     Passage,
     Reply,
     Review,
+    Situation,
     Sources,
     Timings,
     Token,
@@ -50,13 +51,22 @@ ENOUGH = 2  # sentences of the model that must stand for its answer to be used
 BRIEF = 45  # words; a shorter answer of the model is filled up from the guide
 LONGEST = 6  # sentences of an answer by the model; small models go on for as long as they are let
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
+GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
 LEAVING = 4  # turns that leave the prompt together when the context window is full
+
+
+@dataclass(slots=True)
+class _Written:
+    """What the model wrote in a turn, as far as it could stand."""
+
+    shown: list[str] = field(default_factory=list)  # sentences, with their citations
+    usage: Usage | None = None
 
 
 class Search(Protocol):
     """Finds passages of the guide."""
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
+    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
         """At most `k` passages, the best first; none if the guide does not cover the question."""
         ...
 
@@ -120,7 +130,6 @@ class Turns:
         leans_on = history.turns[-1].message if history.turns and leans(text) else ""
         verdict, standing = self._gates.chat(message, history.standing, leans_on)  # as given: spaces may hide words
         situation = self._situations.after(text, history.situation, standing)
-        told = replace(history, situation=situation)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
         if draft:
             contact = standing.contact or Contact.TALKING
@@ -130,90 +139,98 @@ class Turns:
             answered = self._fixed.gate(text, verdict, standing, history)
         if verdict.action == "off_topic" and not (history.turns and leans(text)):
             answered = answered or self._fixed.not_covered(text, standing, history)
-        found = [] if answered else self._find(text, history)
+        found = [] if answered else self._find(text, history, verdict)
         retrieved = time.perf_counter() - started
         if not found:
             answered = answered or self._fixed.not_covered(text, standing, history)
-            yield from self._finish(text, verdict, answered, told, retrieved)
+            yield from self._finish(text, verdict, answered, history, situation, retrieved)
             return
-        passages, new = _numbered(found, history)
+        passages = history.numbered(found)
         yield Sources(passages)
         due = situation != history.situation or len(history.turns) % LEAVING == 0  # so that no window lacks it
         about = self._situations.line(situation) if due else ""
-        prompt = self._prompts.turn(text, new, [p for p in passages if p not in new], about)
         opening = self._openings(text, passages, history)
-        opened = [opening] if opening else []
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
-        shown: list[str] = []
-        usage: Usage | None = None
-        first = 0.0
-        note = ""
+        written, prompt, new, note, first = _Written(), "", list(passages), "", 0.0
         try:
             engine = self._engine()
+            messages, prompt, new = self._prompted(engine, history, text, passages, about)
             if engine is not None:
-                told_so_far = " ".join([*(turn.message for turn in history.turns), text])
-                checked = Grounding(passages, self._embedder, said, told_so_far)
-                enough = threading.Event()
-                fallen = 0
-                for piece in self._sentences(engine, self._fit(engine, history, prompt), stop, enough):
-                    if isinstance(piece, Usage):
-                        usage = piece
-                        break
-                    if isinstance(piece, Wait):
-                        yield piece
-                        continue
-                    good = checked.check(piece)
-                    if good and self._gates.reply(piece).action == "block":
-                        good = ""
-                    fallen = 0 if good else fallen + 1
-                    if fallen >= PATIENCE:
-                        enough.set()
-                    if good and not enough.is_set():
-                        shown.append(good)
-                        if len(shown) == LONGEST:
-                            enough.set()
+                wrote = " ".join([*(turn.message for turn in history.turns), text])
+                checked = Grounding(passages, self._embedder, said, wrote)
+                for event in self._write(engine, messages, checked, opening, stop, written):
+                    if isinstance(event, Token):
                         first = first or time.perf_counter() - started
-                        if len(shown) == ENOUGH:
-                            yield Token(" ".join([*opened, *shown]))
-                        elif len(shown) > ENOUGH:
-                            yield Token(" " + good)
+                    yield event
         except ModelError as error:
             note = error.message
-        made_by = "model" if len(shown) >= ENOUGH else "guide"
-        if stop.is_set():
-            answer, made_by = " ".join([*opened, *shown] if shown else []), "model"
-            if 0 < len(shown) < ENOUGH:
+        shown, form = written.shown, len(history.turns)
+        stopped, held = stop.is_set(), len(shown) >= ENOUGH
+        if held or stopped:
+            answer = " ".join([opening, *shown]).strip() if shown else ""
+            more = ""
+            if held and not stopped and len(answer.split()) < BRIEF:
+                more = compose(passages, self._prompts, "", [*said, *shown], form, most=1)
+            if shown and not held:
                 yield Token(answer)
-        elif len(shown) >= ENOUGH:
-            answer = " ".join([*opened, *shown])
-            if len(answer.split()) < BRIEF and (
-                more := compose(passages, self._prompts, "", [*said, *shown], len(history.turns), most=1)
-            ):
+            if more:
                 answer = f"{answer}\n\n{more}"
                 yield Token(f"\n\n{more}")
         else:
-            form = len(history.turns)
             answer = compose(passages, self._prompts, opening, said, form)
             answer = answer or self._prompts.render("all_said", form=form)
             yield Token(answer)
-        turn = Turn(text, prompt, answer, tuple(new), standing)
+        turn = Turn(text, prompt, answer, tuple(new), standing, before=history.situation)
         yield Done(
             Reply(
                 text=answer,
                 passages=_cited(answer, passages),
                 action="coach",
-                made_by="model" if made_by == "model" else "guide",
-                conversation=replace(told, turns=(*history.turns, turn)),
+                made_by="model" if held or stopped else "guide",
+                conversation=Conversation((*history.turns, turn), situation),
                 timings=Timings(retrieved, first, time.perf_counter() - started),
-                usage=usage,
+                usage=written.usage,
                 note=note,
                 verdict=verdict,
                 help=self._fixed.help(standing.danger),
             )
         )
 
-    def _find(self, text: str, history: Conversation) -> list[Passage]:
-        found = self._search.search(query(text, history), self._passages, focus=True)
+    def _write(
+        self,
+        engine: Engine,
+        messages: list[Message],
+        checked: Grounding,
+        opening: str,
+        stop: threading.Event,
+        written: _Written,
+    ) -> Iterator[Wait | Token]:
+        """Let the model write, show the sentences that stand once there are enough of them, and note them."""
+        enough, fallen, shown = threading.Event(), 0, written.shown
+        for piece in self._sentences(engine, messages, stop, enough):
+            if isinstance(piece, Usage):
+                written.usage = piece
+            elif isinstance(piece, Wait):
+                yield piece
+            elif not enough.is_set():
+                good = checked.check(piece)
+                if not good or self._gates.reply(piece).action == "block":
+                    fallen += 1
+                    if fallen == PATIENCE:
+                        enough.set()
+                    continue
+                fallen = 0
+                shown.append(good)
+                if len(shown) == LONGEST:
+                    enough.set()
+                if len(shown) == ENOUGH:
+                    yield Token(" ".join([opening, *shown]).strip())
+                elif len(shown) > ENOUGH:
+                    yield Token(f" {good}")
+
+    def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
+        calm = verdict.calm and history.standing.danger is None
+        found = self._search.search(query(text, history), self._passages, focus=True, without=GRAVE if calm else ())
         return [passage for passage in found if passage.trusted or self._harmless(passage)]
 
     def _harmless(self, passage: Passage) -> bool:
@@ -221,13 +238,21 @@ class Turns:
         return all(self._gates.reply(sentence).action == "pass" for sentence in sentences(passage.text))
 
     def _finish(
-        self, text: str, verdict: Verdict, answer: Answer, history: Conversation, retrieved: float
+        self, text: str, verdict: Verdict, answer: Answer, history: Conversation, situation: Situation, retrieved: float
     ) -> Iterator[Event]:
         """The events of a fixed reply."""
         if answer.passages:
             yield Sources(answer.passages)
         yield Token(answer.text)
-        turn = Turn(text, "", answer.text, answer.passages, answer.standing, answer.tactic)
+        turn = Turn(
+            text,
+            "",
+            answer.text,
+            answer.passages,
+            answer.standing,
+            answer.tactic,
+            before=history.situation,
+        )
         danger = answer.standing.danger or ("self_harm" if answer.tactic == "self_harm_leverage" else None)
         yield Done(
             Reply(
@@ -235,23 +260,31 @@ class Turns:
                 passages=answer.passages,
                 action=answer.action,
                 made_by="fixed",
-                conversation=replace(history, turns=(*history.turns, turn)),
+                conversation=Conversation((*history.turns, turn), situation),
                 timings=Timings(retrieved, 0.0, retrieved),
                 verdict=verdict,
-                help=self._fixed.help(danger),
+                help=answer.help or self._fixed.help(danger),
             )
         )
 
-    def _fit(self, engine: Engine, history: Conversation, prompt: str) -> list[Message]:
-        """The messages, without as many of the oldest turns as the context window asks for.
+    def _prompted(
+        self, engine: Engine | None, history: Conversation, text: str, passages: Sequence[Passage], about: str
+    ) -> tuple[list[Message], str, list[Passage]]:
+        """The messages for the model, the last of them, and the passages whose notes stand in it.
 
-        Turns leave several at a time, so that the prompt's beginning stays the same for a while.
+        As many of the oldest turns are left out as the context window asks for, several at a time, so that the
+        prompt's beginning stays the same for a while.
         """
         start = 0
         while True:
-            messages = self._prompts.messages(Conversation(history.turns[start:]), prompt)
-            if start >= len(history.turns) or engine.count(messages) + self._answer_tokens <= engine.context:
-                return messages
+            kept = history.turns[start:]
+            given = {passage.id for turn in kept if turn.prompt for passage in turn.passages}
+            new = [passage for passage in passages if passage.id not in given]
+            prompt = self._prompts.turn(text, new, [p for p in passages if p.id in given], about)
+            messages = self._prompts.messages(Conversation(kept), prompt)
+            full = engine is not None and engine.count(messages) + self._answer_tokens > engine.context
+            if not full or not kept:
+                return messages, prompt, new
             start += LEAVING
 
     def _sentences(
@@ -277,21 +310,6 @@ class Turns:
             yield from done
             if done:
                 pending = rest + pending[len(pending.rstrip()) :]
-
-
-def _numbered(found: Sequence[Passage], history: Conversation) -> tuple[tuple[Passage, ...], list[Passage]]:
-    """The passages with the numbers they are cited by, and those of them that are new to the conversation."""
-    known = history.passages
-    following = max((p.number for p in known.values()), default=0)
-    passages, new = [], []
-    for passage in found:
-        if passage.id in known:
-            passages.append(replace(known[passage.id], score=passage.score))
-            continue
-        following += 1
-        new.append(replace(passage, number=following))
-        passages.append(new[-1])
-    return tuple(passages), new
 
 
 def _cited(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:

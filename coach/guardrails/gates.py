@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from coach.errors import ModelError
 from coach.guardrails.crisis import DANGERS, Signs
 from coach.guardrails.patterns import Patterns
 from coach.guardrails.policy import Policy
@@ -65,14 +66,20 @@ class Gates:
         """
         now = self._told.after(text, before or Standing())
         said = self._signs.danger(text)
-        if said and said[1] and not self._signals.available:
-            return _in_danger(said[0], now)
-        reading = self._signals.chat(text)
+        try:
+            reading = self._signals.chat(text)
+        except ModelError:
+            if said and said[1]:
+                return _in_danger(said[0], now)
+            raise
         danger = _danger(reading, said)
         if danger and not said and leans_on:
             danger = _danger(self._signals.chat(f"{leans_on}\n{text}"), None)
         if danger is None and (hidden := _decoded(text)):
-            return self.chat(hidden, before)
+            verdict, after = self.chat(hidden, now)
+            if verdict.action in ("crisis", "redirect"):  # found in what nobody could see: the whole message shows it
+                found = (replace(finding, start=0, end=len(text), quote=text) for finding in verdict.findings)
+                return replace(verdict, findings=tuple(found)), after
         if danger:
             return _in_danger(danger, replace(now, hinted=not said))
         if now.waiting and now.hinted and now.asked and sum(reading.classes[d] for d in DANGERS) < CALM:
@@ -88,7 +95,8 @@ class Gates:
             return Verdict("redirect", (replace(finding, confidence=max(0.5, finding.confidence)),)), now
         if reading.classes["off_topic"] >= OFF_TOPIC:
             return Verdict("off_topic"), now
-        return Verdict("coach"), now
+        harm = sum(reading.classes[danger] for danger in DANGERS if danger != "legal_order")
+        return Verdict("coach", calm=said is None and harm < CALM), now
 
     def reply(self, sentence: str) -> Verdict:
         """Whether a sentence of the coach's model may be shown.

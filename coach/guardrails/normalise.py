@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Normalised", "normalise"]
 
@@ -44,6 +45,7 @@ class Normalised:
         return self.origin[start], last + 1
 
 
+@lru_cache(maxsize=32)  # each list of patterns asks for it
 def normalise(text: str) -> Normalised:
     """Undo what makes words look other than they read."""
     characters: list[tuple[str, int]] = []

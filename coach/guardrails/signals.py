@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,11 +77,6 @@ class Signals:
         self._tactics = tuple(tactics)
         self._readers: dict[str, _Reader] = {}
         self._lock = threading.Lock()
-
-    @property
-    def available(self) -> bool:
-        """Whether the encoder is there to be loaded."""
-        return (self._folder / "model.safetensors").is_file() and self._weights.is_file()
 
     def chat(self, text: str) -> Reading:
         """Read a message to the coach. Of a long one, the part that is furthest from innocent counts.
@@ -169,7 +165,7 @@ class Signals:
                     with np.load(self._weights) as stored:
                         names = [name for name in stored.files if name.startswith(f"{task}/")]
                         arrays = {n.removeprefix(f"{task}/"): stored[n].astype(np.float32) for n in names}
-                except (OSError, ValueError) as error:
+                except (OSError, ValueError, zipfile.BadZipFile) as error:
                     raise ModelError(
                         f"The guardrails' weights cannot be read: {error}.", hint="Restore prompts/guardrails."
                     ) from error

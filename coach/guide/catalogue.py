@@ -27,6 +27,7 @@ CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT
     origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
     PRIMARY KEY (section, bridge));
+CREATE TABLE asked (section TEXT PRIMARY KEY, weights BLOB NOT NULL, bias REAL NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title, body, questions,
     tokenize = 'porter unicode61 remove_diacritics 2');
 """
@@ -67,7 +68,8 @@ def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Ma
 
 
 def forget(db: sqlite3.Connection, source: str) -> None:
-    """Drop all that came from a source."""
+    """Drop all that came from a source, and, for one of the coach's own guide, what other guides have in common."""
+    db.execute("DELETE FROM kin WHERE EXISTS (SELECT 1 FROM sources WHERE source = ? AND origin = ?)", (source, BRIDGE))
     for table in ("sources", "sections", "chunks", "entries", "kin", "words"):
         db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
 

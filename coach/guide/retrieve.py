@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,11 +31,11 @@ from coach.types import Passage
 __all__ = ["Retriever", "passage_beginning"]
 
 NEAREST_QUESTIONS = 5
-W_WORDS, W_TEXT = 0.5, 0.3  # beside 1 for people's messages
+W_ASKED, W_TAUGHT, W_WORDS, W_TEXT = 0.62, 0.62, 0.31, 0.19  # of the scores that make a section's
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
-FOREIGN = -0.04  # a question is foreign if messages about other things are nearer than this (cosine, difference)
+FOREIGN = -0.08  # a question is foreign if messages about other things are nearer than this (cosine, difference)
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 LIKELY = 0.03  # below it, one section in ten answered the question
@@ -90,6 +90,8 @@ class Retriever:
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
+            taught = {key: (np.frombuffer(row, "<f4"), bias) for key, row, bias in db.execute("SELECT * FROM asked")}
+            self._taught = [taught.get(key, (np.zeros(1), 0.0)) for key in self._bridge]
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
@@ -103,11 +105,12 @@ class Retriever:
         self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "message"]))
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False) -> list[Passage]:
+    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
         """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it.
 
         Each comes from another section. With `focus`, unlikely sections make room for further passages of
-        the best one: better to answer from, while a list is better to look through.
+        the best one: better to answer from, while a list is better to look through. The sections `without` are
+        passed over.
         """
         vector = self._embedder.encode([question])[0]
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
@@ -120,6 +123,7 @@ class Retriever:
                 ranked.append(_best(self._bridge, _softmax(bridge / SHARPNESS)))
             if self._own:
                 ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
+            ranked = [[pair for pair in pairs if pair[0] not in without] for pairs in ranked]
             chosen = [pair for rank in zip(*(r[:k] + [("", 0.0)] * k for r in ranked), strict=False) for pair in rank]
             chosen = [pair for pair in chosen if pair[0]][:k]
             if focus:
@@ -140,7 +144,9 @@ class Retriever:
         for section, score in _shared_words(db, question):
             if section in places:
                 words[places[section]] = score
-        return _standard(asked) + W_WORDS * _standard(words) + W_TEXT * _standard(texts)
+        taught = [float((weights * vector).sum()) + bias for weights, bias in self._taught]
+        scores = (W_ASKED, asked), (W_TAUGHT, np.array(taught)), (W_WORDS, words), (W_TEXT, texts)
+        return np.sum([weight * _standard(score) for weight, score in scores], axis=0)  # type: ignore[no-any-return]
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
         near = self._index.nearest(vector, 200, kind="sentence", origin=OWN)

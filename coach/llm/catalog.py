@@ -12,7 +12,7 @@ from typing import Literal
 
 from coach.errors import ModelError
 
-__all__ = ["CATALOG", "EMBEDDER", "STARTER", "Hub", "Model", "ModelFile", "Wheel", "by_name", "chat_models"]
+__all__ = ["CATALOG", "EMBEDDER", "STARTER", "Hub", "Model", "ModelFile", "Wheel", "by_name", "chat_models", "fitting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +207,9 @@ def by_name(name: str) -> Model:
 def chat_models() -> tuple[Model, ...]:
     """The models that can hold a conversation, the best first."""
     return tuple(model for model in CATALOG if model.kind == "chat")
+
+
+def fitting(memory: int) -> list[Model]:
+    """The chat models for a machine with `memory` bytes, the best first, the starter always last."""
+    memory = int(memory * 1.05)  # "8 GB" machines report a little less
+    return [*(m for m in chat_models() if m.memory <= memory and m is not STARTER), STARTER]

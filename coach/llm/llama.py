@@ -21,6 +21,7 @@ from typing import Any
 
 from coach.errors import ModelError
 from coach.llm import template
+from coach.llm.lookup import MOST, Lookup
 from coach.types import Message, Usage, Wait
 
 __all__ = ["LlamaEngine"]
@@ -66,7 +67,7 @@ class LlamaEngine:
         self._state_dir = state_dir
         self._temperature = temperature
         self._seed = seed
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # not a re-entrant one: a stream may be begun in one thread and closed in another
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
         self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()  # states of other conversations, by their tokens
@@ -74,7 +75,11 @@ class LlamaEngine:
         self._written: OrderedDict[str, list[int]] = OrderedDict()  # answers, as they were decoded
         self._model: Any = None
         self._context: Any = None
-        self._open(threads or _physical_cores(), context)
+        try:
+            self._open(threads or _physical_cores(), context)
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self, threads: int, context: int) -> None:
         c = self._c = _library()
@@ -104,6 +109,7 @@ class LlamaEngine:
                 hint="Close other programs, choose a smaller model, or set COACH_CONTEXT=2048.",
             )
         self._memory = c.llama_get_memory(self._context)
+        self._forgets = not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
 
     def close(self) -> None:
         """Free the model's memory. The engine cannot be used afterwards."""
@@ -161,11 +167,13 @@ class LlamaEngine:
             tokens: list[int] = []
             text: list[str] = []
             decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-            sampler = self._sampler()
+            sampler, lookup = self._sampler(), Lookup(prompt)
+            guess: list[int] = []  # evaluated together with the last token, before it was known to be right
+            at = -1  # whose scores the next token is drawn from: the last one's, or those after that much of the guess
             try:
-                limit = min(max_tokens, self.context - len(prompt))
+                limit = min(max_tokens, self.context - len(prompt) - MOST)
                 while finished and len(tokens) < limit and not cancelled():
-                    token = c.llama_sampler_sample(sampler, self._context, -1)
+                    token = c.llama_sampler_sample(sampler, self._context, at)
                     if c.llama_vocab_is_eog(self._vocab, token):
                         break
                     tokens.append(token)
@@ -175,7 +183,14 @@ class LlamaEngine:
                         yield piece
                     if cancelled() or len(tokens) >= limit:
                         break
-                    finished = self._decode([token])
+                    lookup.add(token)
+                    if guess[at : at + 1] == [token] and at >= 0:
+                        at += 1
+                        continue
+                    self._forget(len(guess) - max(at, 0))
+                    lookup.learn(at, len(guess))
+                    guess, at = lookup.guess() if self._forgets else [], 0
+                    finished = self._decode([token, *guess], scores=True)
             finally:
                 c.llama_sampler_free(sampler)
                 self._remember("".join(text), tokens)
@@ -242,11 +257,15 @@ class LlamaEngine:
                 return len(self._cached) - keep, False
         return len(tokens) - keep, True
 
-    def _decode(self, part: list[int]) -> bool:
-        """Evaluate the tokens that follow those in the cache; False when cancelled."""
+    def _decode(self, part: list[int], *, scores: bool = False) -> bool:
+        """Evaluate the tokens after those in the cache, with the scores of all or of the last; False if cancelled."""
         c = self._c
         buffer = (c.llama_token * len(part))(*part)
-        result = c.llama_decode(self._context, c.llama_batch_get_one(buffer, len(part)))
+        batch = c.llama_batch_get_one(buffer, len(part))
+        if scores:
+            wanted = (ctypes.c_int8 * len(part))(*[1] * len(part))
+            batch.logits = wanted
+        result = c.llama_decode(self._context, batch)
         self._cached += part
         if result == 2:
             del self._cached[c.llama_memory_seq_pos_max(self._memory, 0) + 1 :]
@@ -258,6 +277,12 @@ class LlamaEngine:
                 f"llama.cpp failed (code {result}).", hint="Try again; if it stays, start a new conversation."
             )
         return True
+
+    def _forget(self, count: int) -> None:
+        """Take the last tokens out of the cache."""
+        if count:
+            del self._cached[-count:]
+            self._c.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
 
     def _swap(self, tokens: list[int]) -> None:
         """Put another conversation's state aside where it would be lost, and bring back the one that goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from coach.app import Coach
+from coach.coaching.situation import entry
 from coach.errors import CoachError
 from coach.types import Contact, Conversation, Done, Help, Passage, Situation, Sources, Token, Wait
 from coach.ui import render
@@ -22,6 +24,8 @@ __all__ = ["CSS", "HEAD", "Page", "theme"]
 
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(Path(__file__).parent / 'page.js').read_text(encoding='utf-8')}</script>"
+
+_log = logging.getLogger(__name__)
 
 History = list[dict[str, Any]]
 NOTICED = 1.0  # seconds; of a longer wait the page says how long it is likely to be
@@ -49,6 +53,7 @@ class Page:
         self._words: dict[str, Any] = coach.prompts.data("page")
         self._reviews: dict[str, Any] = coach.prompts.data("review")
         self._stops: dict[str, threading.Event] = {}  # by tab; set to end the answer that runs in it
+        self._corrected: dict[str, Situation] = {}  # by tab, what a person put right while an answer ran
         self._warm = False
         self._failure = ""
 
@@ -123,7 +128,7 @@ class Page:
             state.change(self._known, state, known, show_progress="hidden", queue=False)
             for field in known[1:]:
                 event = field.input if isinstance(field, gr.Dropdown) else field.blur
-                event(self._correct, [state, *known[1:]], state, show_progress="hidden", queue=False)
+                event(self._correct, [state, *known[1:]], [state, card], show_progress="hidden", queue=False)
             country.change(self._choose_country, [country, state], card, queue=False)
             timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
@@ -152,19 +157,28 @@ class Page:
         return [gr.Accordion(visible=told != Situation()), *shown]
 
     def _correct(
-        self, state: Conversation, who: str, did: str, contact: str | None, children: str, wants: str
-    ) -> Conversation:
-        """The conversation with what the person put right."""
-        told = Situation(
-            who.strip(), did.strip(), Contact(contact) if contact else None, children.strip(), wants.strip()
-        )
-        return replace(state, situation=told)
+        self,
+        state: Conversation,
+        who: str,
+        did: str,
+        contact: str | None,
+        children: str,
+        wants: str,
+        request: gr.Request,
+    ) -> tuple[Conversation, Any]:
+        """The conversation with what the person put right; where that speaks of danger, help is shown."""
+        told = Situation(entry(who), entry(did), Contact(contact) if contact else None, entry(children), entry(wants))
+        if (tab := request.session_hash or "") in self._stops:
+            self._corrected[tab] = told
+        said = ". ".join(part for part in (told.who, told.did, told.children, told.wants) if part)
+        danger = self._coach.check(said).crisis if said else None
+        return replace(state, situation=told), self._card(self._coach.help(danger)) if danger else gr.skip()
 
     def _hand_over(self, text: str, state: Conversation) -> list[Any]:
         """A text from the chat, and what is known, into the second tab."""
         told = state.situation
         contact = told.contact.value if told.contact else gr.skip()
-        return [text, contact, told.did or gr.skip(), "", gr.Tabs(selected="review")]
+        return [text or gr.skip(), contact, told.did or gr.skip(), "", gr.Tabs(selected="review")]
 
     def _build_review(self) -> list[Any]:
         """The second tab: a draft, what the rules make of it, and a better version."""
@@ -202,9 +216,13 @@ class Page:
         )
         return [draft, contact, about]
 
-    def _review(self, draft: str, contact: str, about: str, answers: str) -> Iterator[Any]:
+    def _review(self, draft: str, contact: str, about: str, answers: str, request: gr.Request) -> Iterator[Any]:
         """The review at once, then the model's rewrite if there is to be one."""
         words, reviews = self._words, self._reviews
+        place = f"review {request.session_hash}"
+        if place in self._stops:
+            self._stops[place].set()  # the rewrite of what the tab asked for before
+        stop = self._stops[place] = threading.Event()
         try:
             review = self._coach.review(draft, Contact(contact), answers=answers)
             body = review_page.body(review, reviews, self._coach.policy, words)
@@ -214,12 +232,21 @@ class Page:
             better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)
             yield body, better, gr.Button(visible=bool(review.rewrite) and not waiting), hold, review.rewrite
             if waiting:
-                review = self._coach.rewrite(review, about)
+                review = self._coach.rewrite(review, about, stop)
                 better = review_page.rewrite(review, reviews, words)
                 yield gr.skip(), better, gr.Button(visible=True), gr.skip(), review.rewrite
-        except CoachError as error:
-            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
+        except Exception as error:
+            gr.Warning(self._told(error))
             yield "", "", gr.Button(visible=False), gr.Markdown(visible=False), ""
+        finally:
+            self._ended(place, stop)
+
+    def _told(self, error: Exception) -> str:
+        """What an error says to a person."""
+        if isinstance(error, CoachError):
+            return f"{html.escape(error.message)} {html.escape(error.hint)}"
+        _log.error("An unexpected error", exc_info=error)
+        return str(self._words["failed"].format(kind=type(error).__name__))
 
     def status(self) -> str:
         """One line: what is being loaded, or what runs."""
@@ -237,6 +264,7 @@ class Page:
 
     def _fresh(self, request: gr.Request) -> tuple[Any, History, Conversation, Any]:
         self._stop(request)
+        self._stops.pop(request.session_hash or "", None)  # what is being answered is no longer wanted
         return self._idle(), [], Conversation(), self._card(None)
 
     def _choose_country(self, code: str, state: Conversation) -> Any:
@@ -274,7 +302,7 @@ class Page:
 
     def _edit(self, history: History, state: Conversation, edit: gr.EditData, request: gr.Request) -> Iterator[Any]:
         index = edit.index[0] if isinstance(edit.index, tuple | list) else edit.index
-        yield from self._again(int(index), html.unescape(str(edit.value)).replace("\\", ""), history, state, request)
+        yield from self._again(int(index), render.typed(str(edit.value)), history, state, request)
 
     def _again(
         self, index: Any, text: str | None, history: History, state: Conversation, request: gr.Request
@@ -284,27 +312,33 @@ class Page:
         if turn < 0:
             yield gr.skip(), history, state, gr.skip()
             return
-        message = text if text is not None else state.turns[turn].message
-        yield from self._answer(message, history[: 2 * turn], replace(state, turns=state.turns[:turn]), request)
+        again = state.turns[turn]
+        earlier = Conversation(state.turns[:turn], again.before)
+        message = text if text is not None else again.message
+        yield from self._answer(message, history[: 2 * turn], earlier, request, (history, state))
 
-    def _answer(self, text: str, history: History, state: Conversation, request: gr.Request) -> Iterator[Any]:
+    def _answer(
+        self,
+        text: str,
+        history: History,
+        state: Conversation,
+        request: gr.Request,
+        failed: tuple[History, Conversation] | None = None,
+    ) -> Iterator[Any]:
+        """Show an answer as it comes; if that fails, what is in `failed`, or was there before, stays."""
         words = self._words
         tab = request.session_hash or ""
         stop = self._stops[tab] = threading.Event()
-        before, said = list(history), ""
+        self._corrected.pop(tab, None)
+        before, said = [*history, _message("user", render.person(text.strip()))], ""
         passages: tuple[Passage, ...] = ()
         try:
-            events = self._coach.reply(text, state, stop)
-            for event in _with_first(events):
-                if event is None:
-                    before += [_message("user", render.person(text.strip()))]
-                    yield (
-                        self._busy(),
-                        [*before, _message("assistant", render.waiting(words["reading"]))],
-                        state,
-                        gr.skip(),
-                    )
-                elif isinstance(event, Sources):
+            reading = _message("assistant", render.waiting(words["reading"]))
+            yield self._busy(), [*before, reading], state, gr.skip()
+            for event in self._coach.reply(text, state, stop):
+                if self._stops.get(tab) is not stop:
+                    return
+                if isinstance(event, Sources):
                     passages = event.passages
                     waiting = render.waiting(words["writing"])
                     yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
@@ -327,20 +361,20 @@ class Page:
                         reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
                     )
                     shown = [*before, _message("assistant", final)]
-                    yield self._idle(), shown, reply.conversation, self._card(reply.help)
-        except CoachError as error:
-            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
-            yield self._idle(text), history, state, gr.skip()  # nothing is lost: the text goes back into the box
+                    situation = self._corrected.pop(tab, reply.conversation.situation)
+                    after = replace(reply.conversation, situation=situation)
+                    yield self._idle(), shown, after, self._card(reply.help)
+        except Exception as error:
+            gr.Warning(self._told(error))
+            yield self._idle(text), *(failed or (history, state)), gr.skip()  # the text goes back into the box
         finally:
-            stop.set()  # also when the tab was closed while the model wrote
-            if self._stops.get(tab) is stop:
-                del self._stops[tab]
+            self._ended(tab, stop)
 
-
-def _with_first(events: Iterator[Any]) -> Iterator[Any]:
-    """The events, with a None before them once it is clear that the message can be answered."""
-    yield None
-    yield from events
+    def _ended(self, place: str, stop: threading.Event) -> None:
+        """What ran there is over, or its tab was closed while the model wrote."""
+        stop.set()
+        if self._stops.get(place) is stop:
+            del self._stops[place]
 
 
 def _html(name: str, *, visible: bool = True) -> gr.Markdown:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from coach.types import Help, Passage, Reply, Verdict
 
-__all__ = ["answer", "card", "how", "person", "source", "waiting", "why"]
+__all__ = ["answer", "card", "how", "person", "source", "typed", "waiting", "why"]
 
 Words = Mapping[str, str]
 
@@ -16,6 +16,11 @@ Words = Mapping[str, str]
 def person(text: str) -> str:
     """A person's message, so that the chat shows it as it was typed."""
     return re.sub(r"([\\`*_\[\]#~|$!])", r"\\\1", html.escape(text, quote=False))
+
+
+def typed(text: str) -> str:
+    """The inverse of `person`: what was typed."""
+    return html.unescape(re.sub(r"\\([\\`*_\[\]#~|$!])", r"\1", text))
 
 
 def waiting(line: str) -> str:

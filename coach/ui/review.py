@@ -68,7 +68,6 @@ def _marked(review: Review, policy: Policy) -> str:
 
 
 def _why(review: Review, policy: Policy, page: Mapping[str, str]) -> str:
-    passages = {passage.section: passage for passage in review.passages}
     found = ""
     for number, finding in enumerate(review.findings, start=1):
         tactic = policy[finding.tactic]
@@ -78,7 +77,7 @@ def _why(review: Review, policy: Policy, page: Mapping[str, str]) -> str:
             f"<q>{html.escape(finding.quote)}</q></summary><p>{html.escape(finding.reason)} "
             f"<b>{html.escape(tactic.mend.text)}</b></p></details>"
         )
-    listed = "".join(render.source(passage, page) for passage in passages.values())
+    listed = "".join(render.source(passage, page) for passage in review.passages)
     return f'<div class="findings">{found}</div>{listed}' if found else ""
 
 

@@ -31,6 +31,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
             "reason": "r.",
             "next_step": "n.",
             "findings": [("q", "why.", "mend.", 1)],
+            "notes": ["o."],
             "missing": ["m."],
             "rewrite": "w",
         },
