@@ -3,7 +3,7 @@
 Prints, for messages to the coach, what was found and what was refused without need, a confusion table and
 precision and recall for each tactic; for drafts, the tactics found, good drafts flagged, verdicts and how
 well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/: `dev`
-was used to choose thresholds; `test`, mostly veiled cases, and `everyday`, a month's ordinary mixture, were each
+was used to choose thresholds; `test` (mostly veiled), `everyday` (a month's ordinary mixture) and `late` were each
 written by somebody else and used for nothing.
 """
 
