@@ -9,10 +9,11 @@ from coach.coaching.prompt import Prompts
 from coach.guide.chunk import sentences, unquoted
 from coach.types import Passage
 
-__all__ = ["CITATION", "compose", "plain"]
+__all__ = ["CITATION", "SURE", "compose", "plain"]
 
 POINTS = 3
 POINT_WORDS = 75
+SURE = 0.6  # likelihood of a section from which words that presume its deed are offered
 BESIDE = 0.35  # likelihood from which another section has its say, too
 CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _ASIDE = re.compile(r"[\"”]\s*\(.*$")  # a note to the reader after a quotation
@@ -58,7 +59,7 @@ def compose(
     if not points:
         return ""
     first = passages[0]
-    speaking = next((p for p in likely if p.say), None)
+    speaking = next((p for p in likely if p.say and p.score >= SURE), None)
     lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []
     before = " ".join(map(plain, said))
     say = next((line for line in lines if plain(line) not in before), "")

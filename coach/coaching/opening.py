@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from coach.coaching.compose import SURE
 from coach.coaching.prompt import Prompts
 from coach.guardrails.patterns import Patterns
 from coach.types import Conversation, Passage
@@ -43,5 +44,6 @@ class Openings:
             if self._patterns.match(group, message):
                 return next((line for line in self._words[group]["lines"] if line not in said), "")
         told = len(message.split()) >= SHORT and _TOLD.search(message) and not _ASKED.search(message)
-        line = str(self._words["told"].get(passages[0].section, "")) if told else ""
+        sure = told and passages[0].score >= SURE
+        line = str(self._words["told"].get(passages[0].section, "")) if sure else ""
         return "" if line in said else line
