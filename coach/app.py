@@ -24,6 +24,7 @@ from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
+from coach.guide.asked import Asked
 from coach.guide.embed import EncoderEmbedder, SentenceTransformerEmbedder
 from coach.guide.index import Index, Report
 from coach.guide.retrieve import Retriever, passage_beginning
@@ -54,6 +55,7 @@ class Coach:
             bridge=configuration.BUILT_IN,
             embedder=SentenceTransformerEmbedder(encoder),
         )
+        self._asked = Asked(encoder, configuration.BUILT_IN / "asked.npz")
         self.model_path = choose_model(settings)
         self.model_error = ""  # why there is no model although one was wanted
         self._retriever: Retriever | None = None
@@ -156,7 +158,7 @@ class Coach:
             if self._retriever is None:
                 if not self.index.current():
                     self.index.build()
-                self._retriever = Retriever(self.index, self.embedder)
+                self._retriever = Retriever(self.index, self.embedder, self._asked)
             return self._retriever
 
     def _beginning(self, section: str, words: str) -> Passage | None:

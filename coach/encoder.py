@@ -2,12 +2,14 @@
 
 Six transformer layers are a few matrix products. Computing them here takes no import of PyTorch, which
 costs seconds and half a gigabyte, so the guardrails can read a message before anything else is warm. The
-weights are the published ones; an adapter may change them a little (see `coach.guardrails.signals`).
+weights are the published ones; an adapter may change them a little (see `coach.guardrails.signals` and
+`coach.guide.asked`).
 """
 
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,13 +18,15 @@ import numpy.typing as npt
 
 from coach.errors import ModelError
 
-__all__ = ["Array", "Encoder"]
+__all__ = ["Array", "Encoder", "pooled"]
 
 Array = npt.NDArray[np.float32]
 
 HEADS = 12
 EPSILON = 1e-12
 NOTHING = np.float32(-1e9)  # added where a text has no token
+_WORDS = "embeddings.word_embeddings.weight"
+_in_use: weakref.WeakValueDictionary[Path, Array] = weakref.WeakValueDictionary()  # half of the weights: by folder
 
 
 class Encoder:
@@ -46,6 +50,7 @@ class Encoder:
             from tokenizers import Tokenizer
 
             weights = {name: np.asarray(w, np.float32) for name, w in _floats(load_file(folder / "model.safetensors"))}
+            weights |= _shared(folder, weights)
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # a damaged file surfaces as any of a dozen kinds
             raise ModelError(
@@ -57,7 +62,7 @@ class Encoder:
             weights[name] = weights[name] + adapter[f"{name}.up"] @ adapter[f"{name}.down"]
         self._tokenizer.enable_truncation(longest)
         self._tokenizer.no_padding()
-        self._words = weights["embeddings.word_embeddings.weight"]
+        self._words = weights[_WORDS]
         self._places = (
             weights["embeddings.position_embeddings.weight"] + (weights["embeddings.token_type_embeddings.weight"][0])
         )
@@ -121,6 +126,16 @@ class _Layer:
         x = _normalise(x + context @ self._out[0] + self._out[1], *self._first_norm)
         wide = _gelu(x @ self._wide[0] + self._wide[1])
         return _normalise(x + wide @ self._narrow[0] + self._narrow[1], *self._second_norm)
+
+
+def pooled(states: Array) -> Array:
+    """The mean and the maximum over tokens, shape (2 x width,), of states of shape (tokens, width)."""
+    return np.concatenate([states.mean(axis=0), states.max(axis=0)])
+
+
+def _shared(folder: Path, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The words' embeddings, which no adapter changes: one copy for all encoders of a folder."""
+    return {_WORDS: _in_use.setdefault(folder, weights[_WORDS])}
 
 
 def _floats(arrays: Mapping[str, npt.NDArray[np.generic]]) -> list[tuple[str, npt.NDArray[np.generic]]]:

@@ -168,6 +168,7 @@ class Passage:
     say: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     ask: str = ""  # a question to ask oneself
+    case: str = ""  # what somebody says to whom this passage is the answer; "" for general advice
     trusted: bool = True  # from the coach's own guide, not from a person's files
 
     @property

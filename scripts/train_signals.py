@@ -32,20 +32,8 @@ from scripts.retelling import Retelling
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261123
-RANK = 24
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
-KEEP = 0.995  # of the running mean of the weights, at each step
-LONGEST = 192  # tokens of a text
-HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
 READERS = ("chat", "draft")
-LINEAR = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-)
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
 # chat_asked.tsv. The other messages of asked.tsv are innocent.
 TOUCHY = frozenset(
@@ -53,112 +41,6 @@ TOUCHY = frozenset(
     friends-family new-relationship dates-and-gifts closure children space first-message after-sending
     things-and-meetings""".split()  # noqa: SIM905
 )
-
-
-class Adapted(nn.Module):
-    """The encoder with an adapter, and the heads."""
-
-    def __init__(self, folder: Path, reader: str, tactics: int) -> None:
-        super().__init__()
-        from transformers import AutoModel
-
-        self.base = AutoModel.from_pretrained(str(folder), attn_implementation="sdpa")
-        self.base.requires_grad_(False)
-        self.base.eval()  # no dropout: it takes as long as the layers, and masked words do as well
-        self.adapters: dict[str, LowRank] = {}
-        for number, layer in enumerate(self.base.encoder.layer):
-            for name in LINEAR:
-                part: Any = layer
-                *path, last = name.split(".")
-                for step in path:
-                    part = getattr(part, step)
-                adapter = self.adapters[f"encoder.layer.{number}.{name}.weight"] = LowRank(getattr(part, last))
-                setattr(part, last, adapter)
-        width = self.base.config.hidden_size
-        if reader == "chat":
-            sizes = {"chat": len(CLASSES), "chat_tactics": tactics, "reply": len(REPLY_KINDS)}
-            heads = {name: nn.Linear(2 * width, size) for name, size in sizes.items()}
-        else:
-            sizes = {"draft": tactics + 1, "criteria": len(CRITERIA)}
-            heads = {name: nn.Linear(width, size) for name, size in sizes.items()}
-            heads["named"] = nn.Linear(2 * width, tactics)
-        for head in heads.values():
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
-        if reader == "draft":
-            for head in (heads["draft"], heads["criteria"]):
-                nn.init.constant_(head.bias, -3.0)  # most words carry nothing
-            nn.init.constant_(heads["draft"].bias[-1:], -1.0)  # but some tactic, one in five
-        self.heads = nn.ModuleDict(heads)
-
-    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token states, shape (texts, tokens, width)."""
-        return self.base(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
-
-    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """What is trained: the adapter, and the heads."""
-        return [p for a in self.adapters.values() for p in (a.down, a.up)], list(self.heads.parameters())
-
-    def restore(self, stored: dict[str, Any]) -> None:
-        """Take up the adapter and the heads of an earlier training."""
-        for key, adapter in self.adapters.items():
-            adapter.down.data = torch.tensor(stored[f"{key}.down"].astype(np.float32))
-            adapter.up.data = torch.tensor(stored[f"{key}.up"].astype(np.float32))
-        head: Any
-        for name, head in self.heads.items():
-            head.weight.data = torch.tensor(stored[f"{name}.head"])
-            head.bias.data = torch.tensor(stored[f"{name}.bias"])
-
-    def arrays(self, reader: str) -> dict[str, Any]:
-        """The adapter and the heads, as they are stored."""
-        found: dict[str, Any] = {}
-        for key, adapter in self.adapters.items():
-            found[f"{reader}/{key}.down"] = adapter.down.detach().numpy().astype(np.float16)
-            found[f"{reader}/{key}.up"] = adapter.up.detach().numpy().astype(np.float16)
-        head: Any
-        for name, head in self.heads.items():
-            found[f"{reader}/{name}.head"] = head.weight.detach().numpy().astype(np.float32)
-            found[f"{reader}/{name}.bias"] = head.bias.detach().numpy().astype(np.float32)
-        return found
-
-
-class LowRank(nn.Module):
-    """A frozen linear layer plus a trained change of low rank."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.linear = linear
-        self.down = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
-        self.up = nn.Parameter(torch.zeros(linear.out_features, RANK))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer's output."""
-        return self.linear(x) + functional.linear(functional.linear(x, self.down), self.up)  # type: ignore[no-any-return]
-
-
-class Batches:
-    """Texts in, tokens out: padded, some words masked."""
-
-    def __init__(self, folder: Path) -> None:
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(LONGEST)
-        self._tokenizer.no_padding()
-        self._mask = self._tokenizer.token_to_id("[MASK]")
-        self._markers = {self._tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")}
-
-    def __call__(
-        self, texts: Sequence[str], chance: random.Random
-    ) -> tuple[Tensor, Tensor, list[list[tuple[int, int]]]]:
-        """Token ids and mask, both of shape (texts, tokens), and each token's place in its text."""
-        encoded = self._tokenizer.encode_batch(list(texts))
-        longest = max(len(e.ids) for e in encoded)
-        ids = torch.zeros(len(texts), longest, dtype=torch.long)
-        mask = torch.zeros(len(texts), longest)
-        for row, e in enumerate(encoded):
-            kept = [i if i in self._markers or chance.random() >= HIDDEN else self._mask for i in e.ids]
-            ids[row, : len(kept)] = torch.tensor(kept)
-            mask[row, : len(kept)] = 1
-        return ids, mask, [e.offsets for e in encoded]
 
 
 class Training:
@@ -175,8 +57,16 @@ class Training:
         torch.manual_seed(SEED)
         self._chance = random.Random(SEED)  # noqa: S311 - a seeded shuffle, not a secret
         self._reader = reader
-        self.model = Adapted(encoder, reader, len(tactics))
-        self._batches = Batches(encoder)
+        if reader == "chat":
+            sizes = {"chat": len(CLASSES), "chat_tactics": len(tactics), "reply": len(REPLY_KINDS)}
+            self.model = Adapted(encoder, {name: (size, True) for name, size in sizes.items()})
+        else:
+            heads = {"draft": (len(tactics) + 1, False), "criteria": (len(CRITERIA), False)}
+            self.model = Adapted(encoder, heads | {"named": (len(tactics), True)})
+            for name in heads:
+                nn.init.constant_(self.model.heads[name].bias, -3.0)  # type: ignore[arg-type]  # most carry nothing
+            nn.init.constant_(self.model.heads["draft"].bias[-1:], -1.0)  # type: ignore[index]  # but some tactic
+        self._batches = Batches(encoder, self._chance)
         self._tactics = tuple(tactics)
         retelling = Retelling(
             self._chance,
@@ -203,7 +93,7 @@ class Training:
 
     def _chat(self, batch: Sequence[Chat]) -> Tensor:
         """The class of a message to the coach, and the tactic that it is about."""
-        both = self._pooled([example.text for example in batch])
+        both = self.model.pooled(*self._batches([example.text for example in batch])[:2])
         classes = torch.tensor([CLASSES.index(class_of(example)) for example in batch])
         loss = functional.cross_entropy(self.model.heads["chat"](both), classes, label_smoothing=0.05)
         rows = [row for row, example in enumerate(batch) if example.about and example.about[0] in self._tactics]
@@ -215,14 +105,14 @@ class Training:
 
     def _drafts(self, batch: Sequence[Draft]) -> Tensor:
         """The words of drafts that carry a tactic, and which tactic they are as a whole."""
-        ids, mask, offsets = self._batches([draft.text for draft in batch], self._chance)
+        ids, mask, offsets = self._batches([draft.text for draft in batch])
         states = self.model.states(ids, mask)
         loss = _words(self.model.heads["draft"](states), mask, offsets, batch, (*self._tactics, ANY))
         spans, names = [], []
         for row, draft in enumerate(batch):
             for mark in draft.marks:
                 if places := _inside(mark, offsets[row]):
-                    spans.append(pooled(states[row, places]))
+                    spans.append(torch.cat([states[row, places].mean(0), states[row, places].amax(0)]))
                     names.append(torch.zeros(len(self._tactics)))
                     names[-1][[self._tactics.index(name) for name in mark.tactics]] = 1 / len(mark.tactics)
         if spans:
@@ -232,26 +122,14 @@ class Training:
 
     def _criteria(self, batch: Sequence[Draft]) -> Tensor:
         """The words of apologies that show a part of one."""
-        ids, mask, offsets = self._batches([draft.text for draft in batch], self._chance)
+        ids, mask, offsets = self._batches([draft.text for draft in batch])
         return _words(self.model.heads["criteria"](self.model.states(ids, mask)), mask, offsets, batch, CRITERIA)
 
     def _replies(self, batch: Sequence[Sentence]) -> Tensor:
         """The kind of a sentence that the coach might say."""
         kinds = torch.tensor([REPLY_KINDS.index(example.kind) for example in batch])
-        both = self._pooled([example.text for example in batch])
+        both = self.model.pooled(*self._batches([example.text for example in batch])[:2])
         return functional.cross_entropy(self.model.heads["reply"](both), kinds, label_smoothing=0.05)
-
-    def _pooled(self, texts: Sequence[str]) -> Tensor:
-        """The mean and the maximum over each text's tokens, shape (texts, 2 x width)."""
-        ids, mask, _ = self._batches(texts, self._chance)
-        states, wide = self.model.states(ids, mask), mask.unsqueeze(-1)
-        mean = (states * wide).sum(1) / wide.sum(1)
-        return torch.cat([mean, states.masked_fill(wide == 0, -1e4).amax(1)], dim=1)
-
-
-def pooled(states: Tensor) -> Tensor:
-    """The mean and the maximum over tokens, shape (2 x width,), of states of shape (tokens, width)."""
-    return torch.cat([states.mean(0), states.amax(0)])
 
 
 def _inside(mark: Mark, offsets: Sequence[tuple[int, int]]) -> list[int]:
@@ -286,21 +164,6 @@ def class_of(example: Chat) -> str:
     return example.about[0] if example.action == "crisis" else example.action
 
 
-def forever(
-    examples: Sequence[Any], told: Callable[[Any], Any], size: int, chance: random.Random
-) -> Iterator[list[Any]]:
-    """Shuffled batches without end, each example told anew, texts of like length together: little is padding."""
-    while True:
-        order = list(examples)
-        chance.shuffle(order)
-        batches = []
-        for start in range(0, len(order), size * 40):
-            pool = sorted(map(told, order[start : start + size * 40]), key=lambda example: len(example.text))
-            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
-        chance.shuffle(batches)
-        yield from batches
-
-
 def gathered(folder: Path) -> dict[str, list[Any]]:
     """All labelled examples, by kind."""
     read_as: dict[str, Any] = {
@@ -323,35 +186,6 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
             said = [line for line in sentences(f"{part.takeaway} {text}") if len(line.split()) > 3]
             found["replies"] += [Sentence("fine", line) for line in said if line[0] not in '"“']
     return found
-
-
-def train(training: Training, name: str, steps: int, share: float) -> dict[str, Any]:
-    """Run the steps, at a share of the usual rate; return the arrays, from the running mean of the weights."""
-    adapter, heads = training.model.trained()
-    trained = [*adapter, *heads]
-    mean = [p.detach().clone() for p in trained]
-    optimiser = torch.optim.AdamW([{"params": adapter}, {"params": heads}], weight_decay=0.01)
-    rates = [rate * share for rate in RATES[name]]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps + 1, pct_start=0.05)
-    started, running = time.time(), 0.0
-    for step in range(1, steps + 1):
-        loss = training.loss(step)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        schedule.step()
-        with torch.no_grad():
-            for kept, now in zip(mean, trained, strict=True):
-                kept.lerp_(now, 1 - min(KEEP, step / (step + 10)))
-        running += loss.item()
-        if step % 100 == 0:
-            print(f"{name}: step {step}/{steps}, loss {running / 100:.3f}, {time.time() - started:.0f} s", flush=True)
-            running = 0.0
-    with torch.no_grad():
-        for kept, now in zip(mean, trained, strict=True):
-            now.copy_(kept)
-    return training.model.arrays(name)
 
 
 def main() -> None:
@@ -377,7 +211,9 @@ def main() -> None:
         if options.go_on:
             training.model.restore(before)
         arrays = {key: array for key, array in arrays.items() if not key.startswith(f"{name}/")}
-        found = train(training, name, options.steps, 0.25 if options.go_on else 1.0)
+        rates = tuple(rate * (0.25 if options.go_on else 1.0) for rate in RATES[name])
+        print(f"{name}:", flush=True)
+        found = {f"{name}/{key}": a for key, a in train(training.model, training.loss, options.steps, rates).items()}
         if options.go_on:  # the mean keeps what was known (Wortsman et al. 2022, arXiv 2109.01903)
             found = {
                 k: ((a.astype(np.float32) + before[k.removeprefix(f"{name}/")]) / 2).astype(a.dtype)

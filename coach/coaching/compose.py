@@ -52,7 +52,8 @@ def compose(
 
     likely = [p for p in passages if p.section == passages[0].section or p.score >= BESIDE] or list(passages)
     for passage in likely:
-        add(passage.takeaway, passage.number)
+        if not passage.case:
+            add(passage.takeaway, passage.number)
         add(passage.excerpt.removeprefix(passage.takeaway), passage.number)
     for passage in likely if not points else ():  # all of that was said before: what else stands there
         add(" ".join(unquoted(passage.text)), passage.number)

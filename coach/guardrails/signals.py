@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coach.encoder import Array, Encoder
+from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
 from coach.guardrails.normalise import normalise
 
@@ -204,8 +204,7 @@ class _Window:
     def span(self, head: str, first: int, last: int) -> Array:
         """Probabilities for the tokens from first to last as a whole."""
         weight, bias = self._reader.head(head)
-        states = self._states[first : last + 1]
-        return _softmax(weight @ np.concatenate([states.mean(axis=0), states.max(axis=0)]) + bias)
+        return _softmax(weight @ pooled(self._states[first : last + 1]) + bias)
 
     def words(self, head: str) -> Array:
         """Probabilities for each token, shape (tokens, names); none for the markers."""

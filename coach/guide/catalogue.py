@@ -22,12 +22,11 @@ CREATE TABLE sources (source TEXT PRIMARY KEY, origin TEXT NOT NULL, digest TEXT
 CREATE TABLE sections (id TEXT PRIMARY KEY, source TEXT NOT NULL, title TEXT, chapter TEXT, takeaway TEXT, say TEXT,
     avoid TEXT, ask TEXT);
 CREATE TABLE chunks (id TEXT PRIMARY KEY, section TEXT NOT NULL, source TEXT NOT NULL, text TEXT, start INTEGER,
-    "end" INTEGER, page INTEGER);
+    "end" INTEGER, page INTEGER, said TEXT);
 CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT NULL, source TEXT NOT NULL,
     origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
     PRIMARY KEY (section, bridge));
-CREATE TABLE asked (section TEXT PRIMARY KEY, weights BLOB NOT NULL, bias REAL NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title, body, questions,
     tokenize = 'porter unicode61 remove_diacritics 2');
 """
@@ -62,7 +61,7 @@ def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Ma
         db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", words)
         for number, chunk in enumerate(pieces[section.id], start=1):
             place = (f"{key}.{number}", key, document.source, chunk.text, chunk.start, chunk.end, chunk.page)
-            db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", place)
+            db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*place, chunk.case))
         for name, kind, text in _texts(section, key, pieces[section.id], asked):
             insert_entry(db, key, name, document.source, origin, kind, text)
 
@@ -93,6 +92,8 @@ def _texts(
     for number, piece in enumerate(pieces, start=1):
         chunk = f"{key}.{number}"
         yield chunk, "text", f"{section.title}. {piece.text}"
+        if piece.case:
+            yield chunk, "case", piece.case
         for sentence in sentences(piece.text):
             yield chunk, "sentence", f"{section.title}: {sentence}"
     for question in section.questions:

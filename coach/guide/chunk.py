@@ -30,6 +30,7 @@ class Chunk:
     end: int
     label: str = ""  # the bold words that open it
     page: int = 0  # from 1 in a PDF, 0 elsewhere
+    case: str = ""  # what somebody says to whom it is the answer
 
 
 def chunks(document: Document) -> Iterator[Chunk]:
@@ -60,6 +61,7 @@ def chunks(document: Document) -> Iterator[Chunk]:
                     end=group[-1].end,
                     label=group[0].label,
                     page=group[0].page,
+                    case=group[0].case,
                 )
                 group = []
 

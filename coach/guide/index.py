@@ -31,9 +31,7 @@ from coach.guide.phrases import NONE, load_phrases
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-FEW = 3  # sections; with fewer there is nothing to tell apart
-FREEDOM = 10.0  # how closely the regression follows the messages; chosen on the development questions
-SCHEMA = 2  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 3  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
 _COLLECTION = "guide"
@@ -139,8 +137,6 @@ class Index:
                 report(done, len(missing))
             with db:
                 self._relate(db)
-                if missing or gone:
-                    self._teach(db)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
             listed = f"source IN (SELECT source FROM sources WHERE origin != '{'' if self.bridge_listed else BRIDGE}')"
             files, sections, passages = (
@@ -186,21 +182,6 @@ class Index:
                     insert_entry(db, NONE, "", "", BRIDGE, "message", text)
             db.execute("DELETE FROM meta WHERE key = 'complete'")
         return skipped
-
-    def _teach(self, db: sqlite3.Connection) -> None:
-        """Learn from people's messages how each section of the bridge is asked for: a softmax regression."""
-        from sklearn.linear_model import LogisticRegression
-
-        asked = self.vectors(origin=BRIDGE, kinds=["question", "message"])
-        asked.pop(NONE, None)
-        db.execute("DELETE FROM asked")
-        if len(asked) < FEW:
-            return
-        names = np.repeat(list(asked), [len(rows) for rows in asked.values()])
-        taught = LogisticRegression(C=FREEDOM, class_weight="balanced", max_iter=300)
-        taught.fit(np.concatenate(list(asked.values())), names)
-        rows = zip(taught.classes_.tolist(), taught.coef_, taught.intercept_.tolist(), strict=True)
-        db.executemany("INSERT INTO asked VALUES (?, ?, ?)", ((n, w.astype("<f4").tobytes(), b) for n, w, b in rows))
 
     def _relate(self, db: sqlite3.Connection) -> None:
         """Compare each section of other guides with each of the bridge: what does it have to say on the same?

@@ -11,7 +11,7 @@ import hashlib
 import re
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,7 @@ class Block:
     level: int = 0  # 1 for the biggest heading; 0 for anything else
     label: str = ""  # the bold words that open a paragraph, such as "In short"
     page: int = 0  # from 1 in a PDF, 0 elsewhere
+    case: str = ""  # what somebody says to whom the paragraph is the answer: bold words in quotation marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +303,7 @@ _KINDS = "Use Markdown (.md), plain text (.txt), PDF or DOCX."
 # --- blocks to sections ------------------------------------------------------------------------------------
 
 _ANCHOR = re.compile(r"\s*\{#([\w-]+)\}\s*$")
+_CASE = re.compile(r'"(.+)"$')
 _LABELS = {  # bold words that open a paragraph -> the section's field that it fills
     "in short": "takeaway",
     "say": "say",
@@ -366,6 +368,8 @@ def _section(stem: str, heading: str, chapter: str, blocks: list[Block], positio
             fields[current].append(block.text)
             continue
         current = ""
+        if case := _CASE.match(block.label):
+            block = replace(block, text=block.text.removeprefix(block.label).lstrip(), case=case[1])
         body.append(block)
     return Section(
         id=anchor[1] if anchor else f"{stem}-{position + 1}-{slug}",

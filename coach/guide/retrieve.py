@@ -1,9 +1,9 @@
 """A question in, the best passages of the guide out, or honestly none.
 
 Sections compete, and the winners are represented by their best passages. In the coach's own guide a
-section's score adds up how near the question is to messages that people wrote about it (the mean of the
-five nearest), how near to its best passage, and which rare words they share. For any other guide, that
-ranking is the bridge: a section scores by what it has to say on the sections found there, and a little by
+section's score adds up how the trained reader judges the question, how near it is to messages that people
+wrote about the section (the mean of the five nearest), how near to its best passage, and which rare words
+they share. For any other guide, that ranking is the bridge: a section scores by what it has to say on the sections found there, and a little by
 how near the question is to its own text. Whether the question is covered at all is decided by the nearest
 messages: are they about the guide's subject or about something else?
 
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from coach.guide.asked import Asked
 from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
@@ -31,7 +32,7 @@ from coach.types import Passage
 __all__ = ["Retriever", "passage_beginning"]
 
 NEAREST_QUESTIONS = 5
-W_ASKED, W_TAUGHT, W_WORDS, W_TEXT = 0.62, 0.62, 0.31, 0.19  # of the scores that make a section's
+W_TAUGHT, W_ASKED, W_WORDS, W_TEXT = 1.0, 0.5, 0.2, 0.15  # of the scores that make a section's
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
@@ -82,16 +83,16 @@ class Retriever:
     Args:
         index: Complete and current.
         embedder: For the questions; its vectors are those of the index.
+        asked: How the sections of the coach's own guide are asked for.
     """
 
-    def __init__(self, index: Index, embedder: Embedder) -> None:
+    def __init__(self, index: Index, embedder: Embedder, asked: Asked) -> None:
         self._index = index
         self._embedder = embedder
+        self._asked = asked
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
-            taught = {key: (np.frombuffer(row, "<f4"), bias) for key, row, bias in db.execute("SELECT * FROM asked")}
-            self._taught = [taught.get(key, (np.zeros(1), 0.0)) for key in self._bridge]
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
@@ -102,7 +103,7 @@ class Retriever:
             self._kin = _standard(self._kin.T).T
             self._kin -= self._kin.mean(axis=1, keepdims=True) / 2
         # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
-        self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "message"]))
+        self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "case", "message"]))
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
 
     def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
@@ -144,8 +145,8 @@ class Retriever:
         for section, score in _shared_words(db, question):
             if section in places:
                 words[places[section]] = score
-        taught = [float((weights * vector).sum()) + bias for weights, bias in self._taught]
-        scores = (W_ASKED, asked), (W_TAUGHT, np.array(taught)), (W_WORDS, words), (W_TEXT, texts)
+        taught = self._asked.scores(question, self._bridge)
+        scores = (W_TAUGHT, taught.astype(float)), (W_ASKED, asked), (W_WORDS, words), (W_TEXT, texts)
         return np.sum([weight * _standard(score) for weight, score in scores], axis=0)  # type: ignore[no-any-return]
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
@@ -155,19 +156,23 @@ class Retriever:
         return _softmax(total / SHARPNESS)
 
     def _passages(self, db: sqlite3.Connection, vector: Vectors, chosen: Sequence[tuple[str, float]]) -> list[Passage]:
-        """The best chunk of each section; the next best where a section is chosen again."""
+        """The chunk of each section nearest by its text or its case; after a case, what the section says in general."""
         sections = list(dict.fromkeys(section for section, _ in chosen))
-        texts = self._index.vectors(sections=sections, kinds=["text"], by="chunk")
+        texts = self._index.vectors(sections=sections, kinds=["text", "case"], by="chunk")
+        cases = {chunk for chunk, rows in texts.items() if len(rows) > 1}
         lines = self._index.vectors(sections=sections, kinds=["sentence"], by="chunk")
         order = sorted(texts, key=lambda chunk: -float((texts[chunk] @ vector).max()))
         passages: list[Passage] = []
         for section, score in chosen:
-            chunk = next((c for c in order if c.rsplit(".", 1)[0] == section), "")
-            if chunk:
-                order.remove(chunk)
-                passage = replace(_passage(db, chunk), number=len(passages) + 1, score=round(score, 4))
-                again = any(p.section == section for p in passages)
-                passages.append(replace(passage, excerpt=_excerpt(passage, lines[chunk] @ vector, again=again)))
+            left = [chunk for chunk in order if chunk.rsplit(".", 1)[0] == section]
+            again = any(p.section == section for p in passages)
+            if again:
+                left.sort(key=lambda chunk: chunk in cases)
+            if left:
+                order.remove(left[0])
+                passage = replace(_passage(db, left[0]), number=len(passages) + 1, score=round(score, 4))
+                told = any(p.section == section and not p.case for p in passages)
+                passages.append(replace(passage, excerpt=_excerpt(passage, lines[left[0]] @ vector, again=told)))
         return passages
 
 
@@ -182,11 +187,13 @@ def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
 
 
 def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
-    """The take-away, and what the passage says nearest to the question: whole sentences of one paragraph in a row.
+    """A case's answer as it is; else the take-away, and what the passage says nearest to the question.
 
-    Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
+    That is whole sentences of one paragraph in a row. Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
     What studies found stays in the passage.
     """
+    if passage.case:
+        return passage.text
     near = dict(zip(dict.fromkeys(sentences(passage.text)), nearness, strict=False))  # equal sentences are kept once
     paragraphs = [unquoted(line.removeprefix("• ")) for line in passage.text.split("\n")]
     usable = [
@@ -217,7 +224,7 @@ def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:
 def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
     row = db.execute(
         'SELECT chunks.id, sections.title, chapter, text, chunks.source, start, "end", page, takeaway, say, avoid, ask,'
-        " origin FROM chunks JOIN sections ON sections.id = chunks.section"
+        " origin, said FROM chunks JOIN sections ON sections.id = chunks.section"
         " JOIN sources ON sources.source = chunks.source WHERE chunks.id = ?",
         (chunk,),
     ).fetchone()
@@ -237,6 +244,7 @@ def _passage(db: sqlite3.Connection, chunk: str) -> Passage:
         avoid=tuple(json.loads(row[10])),
         ask=row[11],
         trusted=row[12] == BRIDGE,
+        case=row[13],
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import hashlib
 import os
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from coach.errors import ModelError
 from coach.llm import template
 from coach.llm.lookup import MOST, Lookup
+from coach.llm.states import StateFiles
 from coach.types import Message, Usage, Wait
 
 __all__ = ["LlamaEngine"]
@@ -64,7 +64,7 @@ class LlamaEngine:
         _check_file(path)
         self.name = path.stem
         self._path = path
-        self._state_dir = state_dir
+        self._states = StateFiles(state_dir) if state_dir else None
         self._temperature = temperature
         self._seed = seed
         self._lock = threading.Lock()  # not a re-entrant one: a stream may be begun in one thread and closed in another
@@ -135,13 +135,15 @@ class LlamaEngine:
             prefix = first[: _shared(first, second)]
             if not prefix or _shared(prefix, self._cached) == len(prefix):
                 return
-            file = self._state_file(prefix)
-            if file is not None and self._load(file, prefix):
-                return
+            key = self._key(prefix)
+            if self._states and (file := self._states.find(key)):
+                if self._load(file, prefix):
+                    return
+                self._states.drop(file)
             self._cancelled = lambda: False
             self._evaluate(prefix)
-            if file is not None:
-                self._save(file, prefix)
+            if self._states:
+                self._states.keep(key, lambda new: self._save(new, prefix))
 
     def generate(
         self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
@@ -319,24 +321,13 @@ class LlamaEngine:
 
     # --- the opening's state on disk ---------------------------------------------------------------------------
 
-    def _state_file(self, prefix: list[int]) -> Path | None:
-        if self._state_dir is None:
-            return None
-        file = self._path.stat()
+    def _key(self, prefix: list[int]) -> str:
         import llama_cpp
 
-        key = repr((self._path.name, file.st_size, file.st_mtime_ns, llama_cpp.__version__, prefix))
-        return self._state_dir / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.state"
+        file = self._path.stat()
+        return repr((self._path.name, file.st_size, file.st_mtime_ns, llama_cpp.__version__, prefix))
 
     def _load(self, file: Path, prefix: list[int]) -> bool:
-        # llama.cpp aborts the whole process on a damaged state, so the bytes are checked before it sees them.
-        for kept in file.parent.glob(f"{file.stem}-*.state"):
-            if kept.stem.endswith(_sha256(kept)[:16]) and self._restore(kept, prefix):
-                return True
-            kept.unlink(missing_ok=True)
-        return False
-
-    def _restore(self, file: Path, prefix: list[int]) -> bool:
         c = self._c
         buffer = (c.llama_token * len(prefix))()
         count = ctypes.c_size_t(0)
@@ -350,18 +341,9 @@ class LlamaEngine:
             c.llama_memory_clear(self._memory, True)
         return good
 
-    def _save(self, file: Path, prefix: list[int]) -> None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            for old in file.parent.glob("*.state"):
-                old.unlink(missing_ok=True)
-            new = file.with_suffix(f".{os.getpid()}.new")
-            buffer = (self._c.llama_token * len(prefix))(*prefix)
-            if self._c.llama_state_seq_save_file(self._context, os.fsencode(new), 0, buffer, len(prefix)):
-                new.replace(file.with_name(f"{file.stem}-{_sha256(new)[:16]}.state"))
-            new.unlink(missing_ok=True)
-        except OSError:
-            return  # a full or read-only disk costs a few seconds at the next start, nothing else
+    def _save(self, file: Path, prefix: list[int]) -> bool:
+        buffer = (self._c.llama_token * len(prefix))(*prefix)
+        return bool(self._c.llama_state_seq_save_file(self._context, os.fsencode(file), 0, buffer, len(prefix)))
 
     # --- the model file ---------------------------------------------------------------------------------------
 
@@ -386,11 +368,6 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
         if x != y:
             return i
     return min(len(a), len(b))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _physical_cores() -> int:

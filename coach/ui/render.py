@@ -105,9 +105,10 @@ def source(passage: Passage, words: Words) -> str:
     short = ""
     if passage.takeaway:
         short = f"<p><b>{html.escape(words['in_short'])}:</b> {html.escape(passage.takeaway)}</p>"
+    case = f"<p><i>{html.escape(passage.case)}</i></p>" if passage.case else ""
     body = "".join(f"<p>{html.escape(line)}</p>" for line in passage.text.split("\n"))
     return (
         f'<details class="source source-{passage.number}"><summary><b>{passage.number}</b> {chapter}'
-        f"{html.escape(passage.title)}</summary>{short}<blockquote>{body}</blockquote>"
+        f"{html.escape(passage.title)}</summary>{short}<blockquote>{case}{body}</blockquote>"
         f'<div class="file">{html.escape(passage.source)}{page}</div></details>'
     )

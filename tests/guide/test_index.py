@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from coach.errors import GuideError, SearchIndexError
+from coach.guide.asked import Asked
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index
 from coach.guide.retrieve import Retriever
 from coach.settings import CHECKOUT
-from tests.conftest import write
+from tests.conftest import SETTINGS, write
 
+ASKED = Asked(SETTINGS.models_dir / "all-minilm-l6-v2", SETTINGS.corpus / "asked.npz")
 BRIDGE = """# Bikes
 
 ## Giving the bike back {#give-back}
@@ -116,8 +118,6 @@ def test_a_damaged_index_is_replaced_by_itself(
         "from coach.guide.index import Index; p = Path(sys.argv[1]); g = p / 'guide';"
         "Index(p / 'index', guide=g, extra=p / 'guides', bridge=g, embedder=E(Path(sys.argv[2]))).build()"
     )
-    from tests.conftest import SETTINGS
-
     model = SETTINGS.models_dir / "all-minilm-l6-v2"
     subprocess.run([sys.executable, "-c", code, tmp_path, model], check=True, cwd=CHECKOUT)
     (tmp_path / "index" / victim).write_bytes(damage)
@@ -125,7 +125,7 @@ def test_a_damaged_index_is_replaced_by_itself(
     report = index.build()
     assert report.embedded > 10
     assert index.current()
-    assert Retriever(index, embedder).search("i still have his bike")[0].section == "give-back"
+    assert Retriever(index, embedder, ASKED).search("i still have his bike")[0].section == "give-back"
 
 
 def test_an_index_of_another_version_is_replaced(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
@@ -178,7 +178,7 @@ def test_another_guide_is_found_through_the_bridge_and_the_bridge_is_not(
     write(other, "o.txt", text + "Damage to property\n\nAdmit that you damaged it and replace the item at your cost.\n")
     index = Index(tmp_path / "index", guide=other, extra=tmp_path / "no", bridge=guide, embedder=embedder)
     index.build()
-    found = Retriever(index, embedder).search("i still have my brothers bicycle")
+    found = Retriever(index, embedder, ASKED).search("i still have my brothers bicycle")
     assert [p.title for p in found] == ["Returning borrowed items", "Damage to property"]
-    assert Retriever(index, embedder).search("weather in paris tomorrow?") == []
+    assert Retriever(index, embedder, ASKED).search("weather in paris tomorrow?") == []
     shutil.rmtree(tmp_path / "index")

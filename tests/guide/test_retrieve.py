@@ -43,6 +43,23 @@ def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
     assert len({p.id for p in passages}) == len(passages)
 
 
+@pytest.mark.parametrize(
+    ("question", "case", "answer"),
+    [
+        ("ok she answered. she said thanks for saying that, i need time. do i reply or not", "time", "Answer once"),
+        ("i dropped the mug her nan gave her and hid the bits. it was the last one", "I broke", "broke"),
+        ("he keeps asking me the same things about her every single night", "same question", "Answer"),
+    ],
+)
+def test_a_case_of_the_guide_is_answered_by_its_own_words(
+    guide_only: Coach, question: str, case: str, answer: str
+) -> None:
+    first = guide_only.search(question, k=3, focus=True)[0]
+    assert case in first.case
+    assert answer in first.excerpt
+    assert first.excerpt == first.text  # as it is written
+
+
 @pytest.mark.parametrize("question", ["", "   \n", "😀😀", "x" * 100_000, "она ушла от меня что мне делать"])
 def test_what_cannot_be_read_is_refused_in_one_sentence(guide_only: Coach, question: str) -> None:
     with pytest.raises(InputError) as caught:
