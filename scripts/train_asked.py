@@ -2,7 +2,7 @@
 
 What goes in: the messages of corpus/asked.tsv, and the guardrails' reader of messages (prompts/guardrails/signals.npz),
 which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder and a
-head over the guide's sections. Seeded; nothing is fetched. Run it after a section or many messages were added.
+head over the guide's cases. Seeded; nothing is fetched. Run it after a case, a section or many messages were added.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from benchmarks.labelled import Sentence
 from coach.guide.phrases import NONE, load_phrases
+from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,12 @@ RATES = (1e-3, 5e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
 
 
+def cases_of(corpus: Path) -> dict[str, list[str]]:
+    """The cases of each section of a guide."""
+    sections = [section for path in find(corpus) for section in read(path).sections]
+    return {section.id: [block.case for block in section.blocks if block.case] for section in sections}
+
+
 def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,14 +41,21 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--out", type=Path, default=CORPUS / "asked.npz")
     options = parser.parse_args()
-    phrases = load_phrases(CORPUS)
-    phrases.pop(NONE, None)
-    names = sorted(phrases)
-    examples = [Sentence(name, text) for name, texts in phrases.items() for text in texts]
-    print(f"{len(examples)} messages, {len(names)} sections", flush=True)
+    cases = cases_of(CORPUS)
+    cells = [f"{section}\t{case}" for section, found in cases.items() for case in ("", *found)]
+    examples = [
+        Sentence(f"{section}\t{next((c for c in cases[section] if p.case and c.startswith(p.case)), '')}", p.text)
+        for section, phrases in load_phrases(CORPUS).items()
+        for p in phrases
+        if section != NONE
+    ]
+    examples += [Sentence(name, case) for name in cells if (case := name.split("\t")[1])]
+    sections = list(cases)
+    section_of = torch.tensor([sections.index(name.split("\t")[0]) for name in cells])
+    print(f"{len(examples)} messages, {len(sections)} sections, {len(cells) - len(sections)} cases", flush=True)
     torch.manual_seed(SEED)
     chance = random.Random(SEED)  # noqa: S311 - a seeded shuffle, not a secret
-    model = Adapted(options.encoder, {"section": (len(names), True)})
+    model = Adapted(options.encoder, {"cell": (len(cells), True)})
     with np.load(ROOT / "prompts" / "guardrails" / "signals.npz") as stored:
         reader = {name.removeprefix("chat/"): stored[name] for name in stored.files if name.startswith("chat/")}
     model.restore(reader, heads=False)
@@ -50,11 +64,14 @@ def main() -> None:
 
     def loss(_: int) -> Tensor:
         batch = next(stream)
-        found = model.heads["section"](model.pooled(*batches([example.text for example in batch])[:2]))
-        wanted = torch.tensor([names.index(example.kind) for example in batch])
-        return functional.cross_entropy(found, wanted, label_smoothing=0.1)
+        found = model.heads["cell"](model.pooled(*batches([example.text for example in batch])[:2]))
+        wanted = torch.tensor([cells.index(example.kind) for example in batch])
+        section = torch.stack([found[:, section_of == at].logsumexp(1) for at in range(len(sections))], dim=1)
+        return functional.cross_entropy(section, section_of[wanted], label_smoothing=0.1) + functional.cross_entropy(
+            found, wanted, label_smoothing=0.1
+        )
 
-    np.savez_compressed(options.out, names=np.array(names), **train(model, loss, options.steps, RATES))
+    np.savez_compressed(options.out, cells=np.array(cells), **train(model, loss, options.steps, RATES))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 
 

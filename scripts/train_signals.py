@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +24,9 @@ from benchmarks.labelled import Chat, Draft, Mark, Sentence, read_chat, read_dra
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import ANY, CLASSES, CRITERIA, REPLY_KINDS
 from coach.guide.chunk import sentences
+from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
+from scripts.adapter import Adapted, Batches, forever, train
 from scripts.retelling import Retelling
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,10 +176,10 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         kind: [example for path in sorted(folder.glob(f"{kind}_*.tsv")) for example in reader(path)]
         for kind, reader in read_as.items()
     }
-    for line in (ROOT / "corpus" / "asked.tsv").read_text(encoding="utf-8").splitlines():
-        section, text = line.split("\t", 1)
+    for section, phrases in load_phrases(ROOT / "corpus").items():
         if section not in TOUCHY:
-            found["chat"].append(Chat("off_topic" if section == "none" else "coach", (), "plain", text))
+            action = "off_topic" if section == NONE else "coach"
+            found["chat"] += [Chat(action, (), "plain", phrase.text) for phrase in phrases]
     for document in map(read, find(ROOT / "corpus")):  # whatever the guide says, a coach may say
         for part in document.sections:
             text = " ".join(block.text for block in part.blocks if block.kind == "text")
@@ -211,7 +211,8 @@ def main() -> None:
         if options.go_on:
             training.model.restore(before)
         arrays = {key: array for key, array in arrays.items() if not key.startswith(f"{name}/")}
-        rates = tuple(rate * (0.25 if options.go_on else 1.0) for rate in RATES[name])
+        share = 0.25 if options.go_on else 1.0
+        rates = RATES[name][0] * share, RATES[name][1] * share
         print(f"{name}:", flush=True)
         found = {f"{name}/{key}": a for key, a in train(training.model, training.loss, options.steps, rates).items()}
         if options.go_on:  # the mean keeps what was known (Wortsman et al. 2022, arXiv 2109.01903)

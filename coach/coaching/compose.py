@@ -60,7 +60,7 @@ def compose(
     if not points:
         return ""
     first = passages[0]
-    speaking = next((p for p in likely if p.say and p.score >= SURE), None)
+    speaking = next((p for p in likely if p.say and p.score >= SURE and not first.case), None)  # a case has its own
     lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []
     before = " ".join(map(plain, said))
     say = next((line for line in lines if plain(line) not in before), "")

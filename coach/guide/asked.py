@@ -1,4 +1,4 @@
-"""How the guide's sections are asked for: a person's message in, how well each section fits it out.
+"""How the guide is asked for: a person's message in, how likely each section and case of it is the answer out.
 
 What somebody did decides, and not the cake, the car or the mother that it happened to. Sentence vectors see the cake.
 So the encoder is changed a little (a low-rank adapter) and given a head, trained with the messages of asked.tsv:
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,24 @@ import numpy as np
 from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How likely each section and case is the answer to a message: log-likelihoods by section, then by case."""
+
+    cells: Mapping[str, Mapping[str, float]]  # "" for none of the section's cases
+
+    def sections(self, names: Sequence[str]) -> list[float]:
+        """The log-likelihood of each section; for one that is unknown the mean of the others, which says nothing."""
+        known = {name: float(np.logaddexp.reduce(list(cases.values()))) for name, cases in self.cells.items()}
+        return [known.get(name, sum(known.values()) / len(known)) for name in names]
+
+    def case(self, section: str, case: str) -> float:
+        """The log-likelihood of a case of a section, "" for none; of an unknown one that of the least likely."""
+        cases = self.cells.get(section, {})
+        return cases.get(case, min(cases.values(), default=0.0))
 
 
 class Asked:
@@ -25,38 +43,39 @@ class Asked:
 
     Args:
         folder: The encoder, all-MiniLM-L6-v2 as published.
-        weights: The adapter, the head and the names of its sections, asked.npz.
+        weights: The adapter, the head and what it tells apart, asked.npz.
     """
 
     def __init__(self, folder: Path, weights: Path) -> None:
         self._folder = folder
         self._weights = weights
         self._lock = threading.Lock()
-        self._loaded: tuple[Encoder, Array, Array, list[str]] | None = None
+        self._loaded: tuple[Encoder, Array, Array, list[tuple[str, str]]] | None = None
 
-    def scores(self, message: str, sections: Sequence[str]) -> Array:
-        """How well each section fits a message, shape (sections,): log-likelihoods but for a constant.
-
-        A section that the reader was not trained with gets the mean of the others, which says nothing about it.
+    def read(self, message: str) -> Reading:
+        """What the guide is asked for in a message.
 
         Raises:
             ModelError: The encoder or the weights are missing or damaged.
         """
         with self._lock:
-            encoder, head, bias, names = self._loaded = self._loaded or self._load()
+            encoder, head, bias, cells = self._loaded = self._loaded or self._load()
         (states,) = encoder.states(encoder.tokens([message])[0])
         found = head @ pooled(states) + bias
-        known = {name: float(score) for name, score in zip(names, found, strict=True)}
-        return np.array([known.get(section, float(found.mean())) for section in sections], np.float32)
+        found -= np.log(np.exp(found - found.max()).sum()) + found.max()
+        by_section: dict[str, dict[str, float]] = {}
+        for (section, case), score in zip(cells, found.tolist(), strict=True):
+            by_section.setdefault(section, {})[case] = score
+        return Reading(by_section)
 
-    def _load(self) -> tuple[Encoder, Array, Array, list[str]]:
+    def _load(self) -> tuple[Encoder, Array, Array, list[tuple[str, str]]]:
         try:
             with np.load(self._weights) as stored:
-                names = stored["names"].tolist()
-                arrays = {name: stored[name].astype(np.float32) for name in stored.files if name != "names"}
-            head, bias = arrays.pop("section.head"), arrays.pop("section.bias")
+                cells = [(section, case) for section, _, case in (n.partition("\t") for n in stored["cells"].tolist())]
+                arrays = {name: stored[name].astype(np.float32) for name in stored.files if name != "cells"}
+            head, bias = arrays.pop("cell.head"), arrays.pop("cell.bias")
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The guide's weights cannot be read: {error}.", hint=f"Restore {self._weights.name} in corpus."
             ) from error
-        return Encoder(self._folder, arrays), head, bias, names
+        return Encoder(self._folder, arrays), head, bias, cells

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from coach.guide.chunk import Chunk, chunks, sentences
+from coach.guide.phrases import Phrase
 from coach.guide.read import Document, Section
 
 __all__ = ["BRIDGE", "OWN", "TABLES", "forget", "insert", "insert_entry"]
@@ -32,7 +33,7 @@ CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title
 """
 
 
-def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Mapping[str, Sequence[str]]) -> None:
+def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Mapping[str, Sequence[Phrase]]) -> None:
     """Take a document in: its sections, chunks, words, and the texts that must have a vector.
 
     Args:
@@ -57,7 +58,13 @@ def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Ma
         db.execute("INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         asked = messages.get(section.id, ())
         body = " ".join([section.takeaway, *(block.text for block in section.blocks)])
-        words = (key, document.source, section.title, body, "\n".join([*section.questions, *asked]))
+        words = (
+            key,
+            document.source,
+            section.title,
+            body,
+            "\n".join([*section.questions, *(phrase.text for phrase in asked)]),
+        )
         db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", words)
         for number, chunk in enumerate(pieces[section.id], start=1):
             place = (f"{key}.{number}", key, document.source, chunk.text, chunk.start, chunk.end, chunk.page)
@@ -83,7 +90,7 @@ def insert_entry(
 
 
 def _texts(
-    section: Section, key: str, pieces: Iterable[Chunk], messages: Iterable[str]
+    section: Section, key: str, pieces: Sequence[Chunk], messages: Iterable[Phrase]
 ) -> Iterator[tuple[str, str, str]]:
     """What is embedded for a section: the chunk or "", the kind, the text."""
     yield "", "title", section.title
@@ -98,5 +105,6 @@ def _texts(
             yield chunk, "sentence", f"{section.title}: {sentence}"
     for question in section.questions:
         yield "", "question", question
-    for message in messages:
-        yield "", "message", message
+    for message, case in messages:
+        answer = next((n for n, piece in enumerate(pieces, start=1) if case and piece.case.startswith(case)), 0)
+        yield f"{key}.{answer}" if answer else "", "message", message

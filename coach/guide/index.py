@@ -178,8 +178,8 @@ class Index:
             for source in known.keys() - seen:
                 forget(db, source)
             if not db.execute("SELECT 1 FROM entries WHERE section = ?", (NONE,)).fetchone():
-                for text in self._phrases.get(NONE, []):
-                    insert_entry(db, NONE, "", "", BRIDGE, "message", text)
+                for phrase in self._phrases.get(NONE, []):
+                    insert_entry(db, NONE, "", "", BRIDGE, "message", phrase.text)
             db.execute("DELETE FROM meta WHERE key = 'complete'")
         return skipped
 

@@ -9,19 +9,27 @@ else. For guides that bring no such messages along, the coach's own guide is the
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["NONE", "load_phrases"]
+__all__ = ["NONE", "Phrase", "load_phrases"]
 
 NONE = "none"  # the section of messages that no guide of this kind answers
 
 
-def load_phrases(corpus: Path) -> dict[str, list[str]]:
-    """Read `asked.tsv` of a guide's folder: section id, tab, message. An absent file is no messages."""
+class Phrase(NamedTuple):
+    """A message, and the first words of the section's case that answers it; "" where none does."""
+
+    text: str
+    case: str
+
+
+def load_phrases(corpus: Path) -> dict[str, list[Phrase]]:
+    """Read `asked.tsv` of a guide's folder: section id, message, case. An absent file is no messages."""
     file = corpus / "asked.tsv"
-    phrases: dict[str, list[str]] = {}
+    phrases: dict[str, list[Phrase]] = {}
     if file.is_file():
         for line in file.read_text(encoding="utf-8").splitlines():
-            section, _, text = line.partition("\t")
+            section, text, case = (*line.split("\t"), "", "")[:3]
             if text:
-                phrases.setdefault(section, []).append(text)
+                phrases.setdefault(section, []).append(Phrase(text, case))
     return phrases

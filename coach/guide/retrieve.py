@@ -3,9 +3,10 @@
 Sections compete, and the winners are represented by their best passages. In the coach's own guide a
 section's score adds up how the trained reader judges the question, how near it is to messages that people
 wrote about the section (the mean of the five nearest), how near to its best passage, and which rare words
-they share. For any other guide, that ranking is the bridge: a section scores by what it has to say on the sections found there, and a little by
-how near the question is to its own text. Whether the question is covered at all is decided by the nearest
-messages: are they about the guide's subject or about something else?
+they share. For any other guide, that ranking is the bridge: a section scores by what it has to say on the
+sections found there, and a little by how near the question is to its own text. Whether the question is
+covered at all is decided by the nearest messages: are they about the guide's subject or about something
+else?
 
 The weights were chosen on the development questions; benchmarks/retrieval.py reports both sets.
 """
@@ -17,11 +18,12 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from coach.guide.asked import Asked
+from coach.guide.asked import Asked, Reading
 from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
@@ -33,6 +35,7 @@ __all__ = ["Retriever", "passage_beginning"]
 
 NEAREST_QUESTIONS = 5
 W_TAUGHT, W_ASKED, W_WORDS, W_TEXT = 1.0, 0.5, 0.2, 0.15  # of the scores that make a section's
+NEARNESS = 4.0  # of a passage (cosine), beside the log-likelihood of its case
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
@@ -40,6 +43,7 @@ FOREIGN = -0.08  # a question is foreign if messages about other things are near
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 LIKELY = 0.03  # below it, one section in ten answered the question
+KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
 EXCERPT_WORDS = 45  # of a passage, beside the section's take-away
 
@@ -105,6 +109,7 @@ class Retriever:
         # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
         self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "case", "message"]))
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
+        self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 
     def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
         """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it.
@@ -114,11 +119,12 @@ class Retriever:
         passed over.
         """
         vector = self._embedder.encode([question])[0]
+        reading = self._asked.read(question)
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
         with self._index.catalogue() as db:
-            bridge = self._rank_bridge(db, question, vector)
+            bridge = self._rank_bridge(db, question, vector, reading)
             ranked: list[list[tuple[str, float]]] = []
             if self._index.bridge_listed:
                 ranked.append(_best(self._bridge, _softmax(bridge / SHARPNESS)))
@@ -130,14 +136,14 @@ class Retriever:
             if focus:
                 chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
                 chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
-            return self._passages(db, vector, chosen)
+            return self._passages(db, vector, reading, chosen)
 
     def _foreign(self, vector: Vectors) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
         other, about = self._messages.compare(vector, NONE, 3)
         return about < FAR or other - about > FOREIGN
 
-    def _rank_bridge(self, db: sqlite3.Connection, question: str, vector: Vectors) -> Scores:
+    def _rank_bridge(self, db: sqlite3.Connection, question: str, vector: Vectors, reading: Reading) -> Scores:
         asked = self._messages.means(vector, self._bridge, NEAREST_QUESTIONS)
         texts = self._texts.means(vector, self._bridge, 1)
         words = np.zeros(len(self._bridge))
@@ -145,8 +151,12 @@ class Retriever:
         for section, score in _shared_words(db, question):
             if section in places:
                 words[places[section]] = score
-        taught = self._asked.scores(question, self._bridge)
-        scores = (W_TAUGHT, taught.astype(float)), (W_ASKED, asked), (W_WORDS, words), (W_TEXT, texts)
+        scores = (
+            (W_TAUGHT, np.array(reading.sections(self._bridge))),
+            (W_ASKED, asked),
+            (W_WORDS, words),
+            (W_TEXT, texts),
+        )
         return np.sum([weight * _standard(score) for weight, score in scores], axis=0)  # type: ignore[no-any-return]
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
@@ -155,13 +165,19 @@ class Retriever:
         total = _standard(self._kin @ _softmax(bridge / SPREAD)) + W_DIRECT * direct / 2
         return _softmax(total / SHARPNESS)
 
-    def _passages(self, db: sqlite3.Connection, vector: Vectors, chosen: Sequence[tuple[str, float]]) -> list[Passage]:
-        """The chunk of each section nearest by its text or its case; after a case, what the section says in general."""
+    def _passages(
+        self, db: sqlite3.Connection, vector: Vectors, reading: Reading, chosen: Sequence[tuple[str, float]]
+    ) -> list[Passage]:
+        """The chunk of each section that is nearest and likeliest; after a case, what the section says in general."""
         sections = list(dict.fromkeys(section for section, _ in chosen))
-        texts = self._index.vectors(sections=sections, kinds=["text", "case"], by="chunk")
-        cases = {chunk for chunk, rows in texts.items() if len(rows) > 1}
-        lines = self._index.vectors(sections=sections, kinds=["sentence"], by="chunk")
-        order = sorted(texts, key=lambda chunk: -float((texts[chunk] @ vector).max()))
+        texts, lines = ({c: rows for s in sections for c, rows in self._chunks(s)[at].items()} for at in (0, 1))
+        cases = {row[0]: row[1] for row in db.execute("SELECT id, said FROM chunks WHERE said != ''")}
+
+        def fit(chunk: str) -> float:
+            near = float((texts[chunk] @ vector).max())
+            return NEARNESS * near + reading.case(chunk.rsplit(".", 1)[0], cases.get(chunk, ""))
+
+        order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
         for section, score in chosen:
             left = [chunk for chunk in order if chunk.rsplit(".", 1)[0] == section]
@@ -174,6 +190,11 @@ class Retriever:
                 told = any(p.section == section and not p.case for p in passages)
                 passages.append(replace(passage, excerpt=_excerpt(passage, lines[left[0]] @ vector, again=told)))
         return passages
+
+    def _read_chunks(self, section: str) -> tuple[dict[str, Vectors], dict[str, Vectors]]:
+        """The vectors of a section's chunks: those of the whole and of its case, and those of its sentences."""
+        whole = self._index.vectors(sections=[section], kinds=["text", "case"], by="chunk")
+        return whole, self._index.vectors(sections=[section], kinds=["sentence"], by="chunk")
 
 
 def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
@@ -189,8 +210,8 @@ def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
 def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     """A case's answer as it is; else the take-away, and what the passage says nearest to the question.
 
-    That is whole sentences of one paragraph in a row. Sentences in quotation marks are no beginning, in a guide they are often what one should not say; nor are scraps.
-    What studies found stays in the passage.
+    That is whole sentences of one paragraph in a row. Sentences in quotation marks are no beginning, in a guide they
+    are often what one should not say; nor are scraps. What studies found stays in the passage.
     """
     if passage.case:
         return passage.text

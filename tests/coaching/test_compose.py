@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from coach.coaching.compose import compose, plain
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
@@ -28,6 +30,15 @@ def test_an_answer_leads_with_the_takeaway_and_cites_every_paragraph() -> None:
     assert rest[0] == "Put it on the table. [1]"
     assert all("[1]" in part for part in rest)
     assert "Wait" not in answer  # an unlikely section has no say
+
+
+def test_a_case_is_answered_first_and_by_its_own_example() -> None:
+    case = replace(MONEY, id="money.2", text='Say so: "I hid it."', excerpt='Say so: "I hid it."', case="I hid it. Now?")
+    general = replace(MONEY, number=2, excerpt="Put it on the table. Make one list.", say=("I owe nine.",))
+    answer = compose([case, general], PROMPTS)
+    assert answer.startswith('Say so: "I hid it." [1]')
+    assert "Put it on the table. [2]" in answer
+    assert "I owe nine" not in answer
 
 
 def test_nothing_is_said_twice_in_a_conversation() -> None:

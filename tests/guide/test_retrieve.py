@@ -47,7 +47,7 @@ def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
     ("question", "case", "answer"),
     [
         ("ok she answered. she said thanks for saying that, i need time. do i reply or not", "time", "Answer once"),
-        ("i dropped the mug her nan gave her and hid the bits. it was the last one", "I broke", "broke"),
+        ("forgot to collect her from the hospital, she got the bus home with stitches in", "I forgot", "forgot"),
         ("he keeps asking me the same things about her every single night", "same question", "Answer"),
     ],
 )
