@@ -55,6 +55,12 @@ _LEANING = re.compile(
     r"|if (?:not|so|they are not))\b",
     re.IGNORECASE,
 )
+_ASKS = re.compile(  # whether somebody asks for a yes or no
+    r"\?|(?:^|[.!,\n] *|\b(?:so|and|or|but|ok|pls) )"
+    r"(?:should|shall|can|could|may|must|do|does|did|is|are|was|were|will|would|am|has|have)"
+    r" (?:i|it|this|that|there|he|she|they|we|u|you|my|me)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,7 @@ class Retriever:
             if focus:
                 chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
                 chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
-            return self._passages(db, vector, reading, chosen)
+            return self._passages(db, vector, reading, chosen, asks=bool(_ASKS.search(question)))
 
     def _foreign(self, vector: Vectors) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
@@ -166,7 +172,13 @@ class Retriever:
         return _softmax(total / SHARPNESS)
 
     def _passages(
-        self, db: sqlite3.Connection, vector: Vectors, reading: Reading, chosen: Sequence[tuple[str, float]]
+        self,
+        db: sqlite3.Connection,
+        vector: Vectors,
+        reading: Reading,
+        chosen: Sequence[tuple[str, float]],
+        *,
+        asks: bool,
     ) -> list[Passage]:
         """The chunk of each section that is nearest and likeliest; after a case, what the section says in general."""
         sections = list(dict.fromkeys(section for section, _ in chosen))
@@ -188,7 +200,8 @@ class Retriever:
                 order.remove(left[0])
                 passage = replace(_passage(db, left[0]), number=len(passages) + 1, score=round(score, 4))
                 told = any(p.section == section and not p.case for p in passages)
-                passages.append(replace(passage, excerpt=_excerpt(passage, lines[left[0]] @ vector, again=told)))
+                excerpt = _excerpt(passage, lines[left[0]] @ vector, again=told)
+                passages.append(replace(passage, excerpt=excerpt if asks else _unasked(excerpt)))
         return passages
 
     def _read_chunks(self, section: str) -> tuple[dict[str, Vectors], dict[str, Vectors]]:
@@ -235,6 +248,12 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     while lines and tells_of_a_study(paragraph[first]) and _LEANING.match(lines[0]):
         lines.pop(0)  # it leant on what was left out
     return " ".join(["" if again else passage.takeaway, *lines]).strip()
+
+
+def _unasked(answer: str) -> str:
+    """An answer without the yes or no that it begins with, for somebody who did not ask."""
+    rest = re.sub(r"^(?:Yes|No), ", "", answer)
+    return rest[:1].upper() + rest[1:]
 
 
 def _section_ids(db: sqlite3.Connection, origin: str) -> list[str]:

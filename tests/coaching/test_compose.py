@@ -33,7 +33,9 @@ def test_an_answer_leads_with_the_takeaway_and_cites_every_paragraph() -> None:
 
 
 def test_a_case_is_answered_first_and_by_its_own_example() -> None:
-    case = replace(MONEY, id="money.2", text='Say so: "I hid it."', excerpt='Say so: "I hid it."', case="I hid it. Now?")
+    case = replace(
+        MONEY, id="money.2", text='Say so: "I hid it."', excerpt='Say so: "I hid it."', case="I hid it. Now?"
+    )
     general = replace(MONEY, number=2, excerpt="Put it on the table. Make one list.", say=("I owe nine.",))
     answer = compose([case, general], PROMPTS)
     assert answer.startswith('Say so: "I hid it." [1]')

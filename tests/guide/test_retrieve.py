@@ -47,7 +47,7 @@ def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
     ("question", "case", "answer"),
     [
         ("ok she answered. she said thanks for saying that, i need time. do i reply or not", "time", "Answer once"),
-        ("forgot to collect her from the hospital, she got the bus home with stitches in", "I forgot", "forgot"),
+        ("opened her post from the adoption people and read it before she could", "letters or post", "what you read"),
         ("he keeps asking me the same things about her every single night", "same question", "Answer"),
     ],
 )
@@ -58,6 +58,13 @@ def test_a_case_of_the_guide_is_answered_by_its_own_words(
     assert case in first.case
     assert answer in first.excerpt
     assert first.excerpt == first.text  # as it is written
+
+
+def test_who_did_not_ask_is_not_told_yes_or_no(guide_only: Coach) -> None:
+    asked = guide_only.search("I bought her flowers and a necklace to make up. Should I give them to her?")[0]
+    told = guide_only.search("I bought her flowers and a necklace to make up")[0]
+    assert asked.case
+    assert not told.excerpt.startswith(("Yes,", "No,"))
 
 
 @pytest.mark.parametrize("question", ["", "   \n", "😀😀", "x" * 100_000, "она ушла от меня что мне делать"])
