@@ -9,11 +9,12 @@ from coach.coaching.prompt import Prompts
 from coach.guide.chunk import sentences, unquoted
 from coach.types import Passage
 
-__all__ = ["CITATION", "SURE", "compose", "plain"]
+__all__ = ["CITATION", "SURE", "UNSURE", "compose", "plain"]
 
 POINTS = 3
 POINT_WORDS = 75
 SURE = 0.6  # likelihood of a section from which words that presume its deed are offered
+UNSURE = 0.4  # likelihood of the best section below which the coach asks what was meant
 BESIDE = 0.35  # likelihood from which another section has its say, too
 CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _ASIDE = re.compile(r"[\"”]\s*\(.*$")  # a note to the reader after a quotation
@@ -71,7 +72,7 @@ def compose(
         points=points,
         say=say,
         say_number=speaking.number if speaking else 0,
-        ask=first.ask if plain(first.ask) not in before else "",
+        ask=first.ask if plain(first.ask) not in before and first.score >= UNSURE else "",
         ask_number=first.number,
     )
 

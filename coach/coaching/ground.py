@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from coach.coaching.compose import CITATION, plain
-from coach.guide.chunk import sentences, tells_of_a_study
+from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder
 from coach.types import Passage
 
@@ -60,11 +60,13 @@ class Grounding:
         self, passages: Sequence[Passage], embedder: Embedder, said: Iterable[str] = (), told: str = ""
     ) -> None:
         self._embedder = embedder
+        self._said_there: dict[str, int] = {}  # the passages' own sentences, with quotations in them
         pairs = []
         for passage in passages:
             # What the guide quotes may be what one should not say: it supports nothing.
             parts = sentences(_QUOTED.sub("", f"{passage.takeaway} {passage.text}"))
             pairs += [(passage.number, part) for part in parts]
+            self._said_there.update((plain(part), passage.number) for part in unquoted(passage.text))
         self._numbers = [number for number, _ in pairs]
         self._refusing = np.array([refuses(text) for _, text in pairs])
         self._vectors = embedder.encode([text for _, text in pairs])
@@ -92,13 +94,13 @@ class Grounding:
         similarity = self._vectors @ vector
         similarity = np.where(self._refusing == refuses(words), similarity, 0.0)
         best = int(similarity.argmax())
-        if similarity[best] < SUPPORT:
+        if similarity[best] < SUPPORT and key not in self._said_there:
             return ""
         self._said.add(key)
         self._shown = np.vstack([self._shown, vector])
         end = re.search(r"[.!?…][\"'”’)]*$", words)
         body, stop = (words[: end.start()], end[0]) if end else (words, ".")
-        return f"{body} [{self._numbers[best]}]{stop}"
+        return f"{body} [{self._said_there.get(key, self._numbers[best])}]{stop}"
 
 
 def _claims(text: str) -> set[str]:

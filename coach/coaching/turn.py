@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from coach.coaching.compose import compose
+from coach.coaching.compose import SURE, UNSURE, compose
 from coach.coaching.fixed import Answer, Fixed
 from coach.coaching.ground import Grounding
 from coach.coaching.message import clean
@@ -151,21 +151,25 @@ class Turns:
         about = self._situations.line(situation) if due else ""
         opening = self._openings(text, passages, history)
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
-        written, prompt, new, note, first = _Written(), "", list(passages), "", 0.0
+        written, prompt, new, note, first, enough = _Written(), "", list(passages), "", 0.0, ENOUGH
         try:
             engine = self._engine()
             messages, prompt, new = self._prompted(engine, history, text, passages, about)
             if engine is not None:
                 wrote = " ".join([*(turn.message for turn in history.turns), text])
                 checked = Grounding(passages, self._embedder, said, wrote)
-                for event in self._write(engine, messages, checked, opening, stop, written):
+                lead = sentences(passages[0].excerpt)[0] if passages[0].case and passages[0].score >= SURE else ""
+                if lead := checked.check(lead):  # a case's first sentence is the answer; a small model drops it
+                    written.shown.append(lead)
+                    enough += 1
+                for event in self._write(engine, messages, checked, opening, stop, written, enough):
                     if isinstance(event, Token):
                         first = first or time.perf_counter() - started
                     yield event
         except ModelError as error:
             note = error.message
         shown, form = written.shown, len(history.turns)
-        stopped, held = stop.is_set(), len(shown) >= ENOUGH
+        stopped, held = stop.is_set(), len(shown) >= enough
         if held or stopped:
             answer = " ".join([opening, *shown]).strip() if shown else ""
             more = ""
@@ -180,6 +184,10 @@ class Turns:
             answer = compose(passages, self._prompts, opening, said, form)
             answer = answer or self._prompts.render("all_said", form=form)
             yield Token(answer)
+        if passages[0].score < UNSURE and passages[0].trusted and not stopped:
+            more = self._prompts.render("unsure", form=form)
+            answer = f"{answer}\n\n{more}"
+            yield Token(f"\n\n{more}")
         turn = Turn(text, prompt, answer, tuple(new), standing, before=history.situation)
         yield Done(
             Reply(
@@ -204,6 +212,7 @@ class Turns:
         opening: str,
         stop: threading.Event,
         written: _Written,
+        needed: int,
     ) -> Iterator[Wait | Token]:
         """Let the model write, show the sentences that stand once there are enough of them, and note them."""
         enough, fallen, shown = threading.Event(), 0, written.shown
@@ -223,9 +232,9 @@ class Turns:
                 shown.append(good)
                 if len(shown) == LONGEST:
                     enough.set()
-                if len(shown) == ENOUGH:
+                if len(shown) == needed:
                     yield Token(" ".join([opening, *shown]).strip())
-                elif len(shown) > ENOUGH:
+                elif len(shown) > needed:
                     yield Token(f" {good}")
 
     def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:

@@ -188,7 +188,7 @@ def test_what_is_understood_is_shown_can_be_put_right_and_goes_to_the_draft(page
     page.get_by_role("textbox", name="Your message").fill("Sam, I lied to you about my job.")
     page.wait_for_timeout(500)
     page.get_by_role("button", name="Check it as a draft first").click()
-    expect(page.get_by_label("They asked for space")).to_be_checked()
+    expect(page.get_by_role("radio", name="They asked for space")).to_be_checked()
     expect(page.locator("#about textarea, #about input")).to_have_value("I lied about my job")
 
 

@@ -24,6 +24,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         "not_covered": {"form": 0},
         "other_language": {},
         "all_said": {"form": 0},
+        "unsure": {"form": 0},
         "rewrite_system": {},
         "rewrite": {"draft": "d", "about": "a", "start": "s", "quotes": ["q"], "attempt": 0},
         "review_chat": {

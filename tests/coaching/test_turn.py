@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from coach.coaching.opening import Openings
 from coach.coaching.turn import Turns
 from coach.errors import InputError, ModelError
 from coach.guide.chunk import sentences
-from coach.types import Message, Usage
+from coach.types import Message, Passage, Usage
 from tests.conftest import answer
 
 QUESTION = "I lied to her about money for two years and she left. What do I do first?"
@@ -111,8 +113,10 @@ def test_what_is_left_of_a_model_begins_with_sense_and_is_filled_up_from_the_gui
     )
     reply = last(turns(guide_only, engine).reply(QUESTION)).reply
     assert reply.made_by == "model"
-    assert reply.text.startswith("Put every account on the table, with papers, in one go [1].")
     first, *rest = reply.text.split("\n\n")
+    assert first.startswith(sentences(reply.passages[0].text)[0].rstrip("."))  # the case's answer
+    assert "Put every account on the table, with papers, in one go [" in first
+    assert "It shows" not in first
     assert "14,000" not in first
     assert rest
     assert "Put every account" not in " ".join(rest)
@@ -208,3 +212,27 @@ def test_a_short_follow_up_is_understood_from_what_came_before(guide_only: Coach
 def test_bad_input_is_refused_before_anything_is_loaded(coach: Coach, message: str) -> None:
     with pytest.raises(InputError):
         list(coach.reply(message))
+
+
+def test_a_case_leads_with_its_first_sentence_whatever_the_model_begins_with(guide_only: Coach) -> None:
+    question = "ok she answered. she said thanks for saying that, i need time. do i reply or not"
+    passage = guide_only.search(question, 3, focus=True)[0]
+    first, second, third, *_ = sentences(passage.text)
+    assert passage.case
+    reply = last(turns(guide_only, Scripted(f"{third} {first} {second} ")).reply(question)).reply
+    assert reply.made_by == "model"
+    words = reply.text.replace(" [1]", "")
+    assert -1 < words.find(first) < words.find(third)
+    assert words.count(first) == 1
+
+
+def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Coach) -> None:
+    class Unsure:
+        def search(self, question: str, k: int = 4, **more: Any) -> list[Passage]:
+            return [replace(passage, score=0.3) for passage in guide_only.search(question, k, **more)]
+
+    asking = turns(guide_only, None)
+    asking._search = Unsure()
+    reply = last(asking.reply("well. thursday happened, and then the aunt")).reply
+    assert "in one plain sentence" in reply.text
+    assert reply.text.count("?") == 1
