@@ -26,7 +26,7 @@ HEADS = 12
 EPSILON = 1e-12
 NOTHING = np.float32(-1e9)  # added where a text has no token
 _WORDS = "embeddings.word_embeddings.weight"
-_in_use: weakref.WeakValueDictionary[Path, Array] = weakref.WeakValueDictionary()  # half of the weights: by folder
+_in_use: weakref.WeakValueDictionary[Path, Array] = weakref.WeakValueDictionary()  # by folder; no adapter changes them
 
 
 class Encoder:
@@ -50,7 +50,6 @@ class Encoder:
             from tokenizers import Tokenizer
 
             weights = {name: np.asarray(w, np.float32) for name, w in _floats(load_file(folder / "model.safetensors"))}
-            weights |= _shared(folder, weights)
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # a damaged file surfaces as any of a dozen kinds
             raise ModelError(
@@ -62,7 +61,7 @@ class Encoder:
             weights[name] = weights[name] + adapter[f"{name}.up"] @ adapter[f"{name}.down"]
         self._tokenizer.enable_truncation(longest)
         self._tokenizer.no_padding()
-        self._words = weights[_WORDS]
+        self._words = _in_use.setdefault(folder, weights[_WORDS])
         self._places = (
             weights["embeddings.position_embeddings.weight"] + (weights["embeddings.token_type_embeddings.weight"][0])
         )
@@ -131,11 +130,6 @@ class _Layer:
 def pooled(states: Array) -> Array:
     """The mean and the maximum over tokens, shape (2 x width,), of states of shape (tokens, width)."""
     return np.concatenate([states.mean(axis=0), states.max(axis=0)])
-
-
-def _shared(folder: Path, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """The words' embeddings, which no adapter changes: one copy for all encoders of a folder."""
-    return {_WORDS: _in_use.setdefault(folder, weights[_WORDS])}
 
 
 def _floats(arrays: Mapping[str, npt.NDArray[np.generic]]) -> list[tuple[str, npt.NDArray[np.generic]]]:

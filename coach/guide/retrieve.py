@@ -103,6 +103,7 @@ class Retriever:
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
+            self._cases = dict(db.execute("SELECT id, said FROM chunks WHERE said != ''").fetchall())
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
@@ -125,10 +126,10 @@ class Retriever:
         passed over.
         """
         vector = self._embedder.encode([question])[0]
-        reading = self._asked.read(question)
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
+        reading = self._asked.read(question)
         with self._index.catalogue() as db:
             bridge = self._rank_bridge(db, question, vector, reading)
             ranked: list[list[tuple[str, float]]] = []
@@ -183,11 +184,10 @@ class Retriever:
         """The chunk of each section that is nearest and likeliest; after a case, what the section says in general."""
         sections = list(dict.fromkeys(section for section, _ in chosen))
         texts, lines = ({c: rows for s in sections for c, rows in self._chunks(s)[at].items()} for at in (0, 1))
-        cases = {row[0]: row[1] for row in db.execute("SELECT id, said FROM chunks WHERE said != ''")}
 
         def fit(chunk: str) -> float:
             near = float((texts[chunk] @ vector).max())
-            return NEARNESS * near + reading.case(chunk.rsplit(".", 1)[0], cases.get(chunk, ""))
+            return NEARNESS * near + reading.case(chunk.rsplit(".", 1)[0], self._cases.get(chunk, ""))
 
         order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
@@ -195,7 +195,7 @@ class Retriever:
             left = [chunk for chunk in order if chunk.rsplit(".", 1)[0] == section]
             again = any(p.section == section for p in passages)
             if again:
-                left.sort(key=lambda chunk: chunk in cases)
+                left.sort(key=lambda chunk: chunk in self._cases)
             if left:
                 order.remove(left[0])
                 passage = replace(_passage(db, left[0]), number=len(passages) + 1, score=round(score, 4))
