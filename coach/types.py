@@ -82,7 +82,7 @@ class Verdict:
     action: Action
     findings: tuple[Finding, ...] = ()  # the gravest first
     crisis: Danger | None = None
-    calm: bool = False  # a message that does not even hint at harm to anybody
+    hints: frozenset[Danger] = frozenset()  # what a coached message may touch on
 
 
 @dataclass(frozen=True, slots=True)

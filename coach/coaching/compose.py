@@ -15,7 +15,6 @@ POINTS = 3
 POINT_WORDS = 75
 SURE = 0.6  # likelihood of a section from which words that presume its deed are offered
 UNSURE = 0.4  # likelihood of the best section below which the coach asks what was meant
-BESIDE = 0.35  # likelihood from which another section has its say, too
 CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _ASIDE = re.compile(r"[\"”]\s*\(.*$")  # a note to the reader after a quotation
 
@@ -31,7 +30,7 @@ def compose(
     """Put an answer together from the guide's own sentences, each paragraph with its number; "" if all were said.
 
     Args:
-        passages: At least one, the best first.
+        passages: At least one, the best first, all of them to the point.
         prompts: Holds the form of such an answer, compose.j2.
         opening: A first line; "" for none.
         said: Sentences of earlier answers, which are not said again.
@@ -51,17 +50,16 @@ def compose(
             known.update(plain(part) for part in new)
             points.append((" ".join(new), number))
 
-    likely = [p for p in passages if p.section == passages[0].section or p.score >= BESIDE] or list(passages)
-    for passage in likely:
+    for passage in passages:
         if not passage.case:
             add(passage.takeaway, passage.number)
         add(passage.excerpt.removeprefix(passage.takeaway), passage.number)
-    for passage in likely if not points else ():  # all of that was said before: what else stands there
+    for passage in passages if not points else ():  # all of that was said before: what else stands there
         add(" ".join(unquoted(passage.text)), passage.number)
     if not points:
         return ""
     first = passages[0]
-    speaking = next((p for p in likely if p.say and p.score >= SURE and not first.case), None)  # a case has its own
+    speaking = next((p for p in passages if p.say and p.score >= SURE and not first.case), None)  # a case has its own
     lines = [_ASIDE.sub("", line) for line in speaking.say] if speaking else []
     before = " ".join(map(plain, said))
     say = next((line for line in lines if plain(line) not in before), "")

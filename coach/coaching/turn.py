@@ -52,14 +52,16 @@ BRIEF = 45  # words; a shorter answer of the model is filled up from the guide
 LONGEST = 6  # sentences of an answer by the model; small models go on for as long as they are let
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
+LEGAL = "orders"  # the section for people whom a court keeps away
 LEAVING = 4  # turns that leave the prompt together when the context window is full
 
 
 @dataclass(slots=True)
 class _Written:
-    """What the model wrote in a turn, as far as it could stand."""
+    """What was written in a turn, as far as it could stand."""
 
-    shown: list[str] = field(default_factory=list)  # sentences, with their citations
+    needed: int = ENOUGH  # sentences before any is shown
+    shown: list[str] = field(default_factory=list)  # with their citations
     usage: Usage | None = None
 
 
@@ -151,7 +153,7 @@ class Turns:
         about = self._situations.line(situation) if due else ""
         opening = self._openings(text, passages, history)
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
-        written, prompt, new, note, first, enough = _Written(), "", list(passages), "", 0.0, ENOUGH
+        written, prompt, new, note, first = _Written(), "", list(passages), "", 0.0
         try:
             engine = self._engine()
             messages, prompt, new = self._prompted(engine, history, text, passages, about)
@@ -161,15 +163,15 @@ class Turns:
                 lead = sentences(passages[0].excerpt)[0] if passages[0].case and passages[0].score >= SURE else ""
                 if lead := checked.check(lead):  # a case's first sentence is the answer; a small model drops it
                     written.shown.append(lead)
-                    enough += 1
-                for event in self._write(engine, messages, checked, opening, stop, written, enough):
+                    written.needed += 1
+                for event in self._write(engine, messages, checked, opening, stop, written):
                     if isinstance(event, Token):
                         first = first or time.perf_counter() - started
                     yield event
         except ModelError as error:
             note = error.message
         shown, form = written.shown, len(history.turns)
-        stopped, held = stop.is_set(), len(shown) >= enough
+        stopped, held = stop.is_set(), len(shown) >= written.needed
         if held or stopped:
             answer = " ".join([opening, *shown]).strip() if shown else ""
             more = ""
@@ -212,7 +214,6 @@ class Turns:
         opening: str,
         stop: threading.Event,
         written: _Written,
-        needed: int,
     ) -> Iterator[Wait | Token]:
         """Let the model write, show the sentences that stand once there are enough of them, and note them."""
         enough, fallen, shown = threading.Event(), 0, written.shown
@@ -232,14 +233,16 @@ class Turns:
                 shown.append(good)
                 if len(shown) == LONGEST:
                     enough.set()
-                if len(shown) == needed:
+                if len(shown) == written.needed:
                     yield Token(" ".join([opening, *shown]).strip())
-                elif len(shown) > needed:
+                elif len(shown) > written.needed:
                     yield Token(f" {good}")
 
     def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
-        calm = verdict.calm and history.standing.danger is None
-        found = self._search.search(query(text, history), self._passages, focus=True, without=GRAVE if calm else ())
+        ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
+        harmed = verdict.hints - {"legal_order"} or history.standing.danger
+        without = (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))
+        found = self._search.search(query(text, history), self._passages, focus=True, without=without)
         return [passage for passage in found if passage.trusted or self._harmless(passage)]
 
     def _harmless(self, passage: Passage) -> bool:

@@ -7,7 +7,7 @@ English and a few other languages; what is only hinted at is found by `coach.gua
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,9 +16,10 @@ from coach.errors import PromptError, SettingsError
 from coach.guardrails.patterns import Patterns
 from coach.types import Danger, Help
 
-__all__ = ["DANGERS", "HelpLines", "Signs"]
+__all__ = ["DANGERS", "HelpLines", "Sign", "Signs"]
 
 DANGERS: tuple[Danger, ...] = get_args(Danger)
+_ABROAD = "_abroad"  # ends the names of groups in other languages
 
 
 class _Line(BaseModel):
@@ -112,6 +113,14 @@ class HelpLines:
         )
 
 
+class Sign(NamedTuple):
+    """Danger that is spoken of in so many words."""
+
+    danger: Danger
+    meant: bool  # nothing in the text speaks against taking it so
+    abroad: bool  # it is said in another language than English
+
+
 class Signs:
     """Danger that is said outright, found by the patterns of prompts/crisis/signs.yaml.
 
@@ -122,11 +131,12 @@ class Signs:
     def __init__(self, path: Path) -> None:
         self._patterns = Patterns(path)
 
-    def danger(self, text: str) -> tuple[Danger, bool] | None:
-        """The danger that a text speaks of, and whether nothing in it speaks against taking it so."""
+    def danger(self, text: str) -> Sign | None:
+        """The danger that a text speaks of."""
         for danger in DANGERS:
-            if self._patterns.places(danger, text):
-                return danger, not self._patterns.excused(danger, text)
+            for group in (f"{danger}{_ABROAD}", danger):
+                if self._patterns.places(group, text):
+                    return Sign(danger, not self._patterns.excused(group, text), group.endswith(_ABROAD))
         return None
 
     def somebody_else(self, text: str) -> bool:

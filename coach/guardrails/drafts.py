@@ -143,7 +143,7 @@ class Drafts:
         said = self._signs.danger(text)
         if self._patterns.match("past_danger", text):
             return None
-        return said[0] if said and said[1] and said[0] in ("self_harm", "violence_by_user") else None
+        return said.danger if said and said.meant and said.danger in ("self_harm", "violence_by_user") else None
 
     def _finding(self, text: str, span: Span) -> Finding:
         quote = text[span.start : span.end]

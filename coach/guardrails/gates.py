@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from coach.errors import ModelError
-from coach.guardrails.crisis import DANGERS, Signs
+from coach.guardrails.crisis import DANGERS, Sign, Signs
 from coach.guardrails.patterns import Patterns
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Reading, Signals
@@ -24,6 +24,8 @@ __all__ = ["Gates"]
 CRISIS = 0.4  # probability of any danger from which the crisis page is shown
 CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
 CALM = 0.05  # probability of any danger below which a message speaks of none
+HINT = 0.03  # probability of one danger below which a message does not hint at it
+HINT_ORDER = 0.05  # the same for a legal order, which words of law bring near
 REDIRECT = 0.6
 REDIRECT_CLOSED = 0.3  # when the other person has closed the door
 OFF_TOPIC = 0.5
@@ -69,8 +71,8 @@ class Gates:
         try:
             reading = self._signals.chat(text)
         except ModelError:
-            if said and said[1]:
-                return _in_danger(said[0], now)
+            if said and said.meant:
+                return _in_danger(said.danger, now)
             raise
         danger = _danger(reading, said)
         if danger and not said and leans_on:
@@ -95,8 +97,9 @@ class Gates:
             return Verdict("redirect", (replace(finding, confidence=max(0.5, finding.confidence)),)), now
         if reading.classes["off_topic"] >= OFF_TOPIC:
             return Verdict("off_topic"), now
-        harm = sum(reading.classes[danger] for danger in DANGERS if danger != "legal_order")
-        return Verdict("coach", calm=said is None and harm < CALM), now
+        least = {danger: HINT_ORDER if danger == "legal_order" else HINT for danger in DANGERS}
+        hints = {danger for danger in DANGERS if reading.classes[danger] >= least[danger]}
+        return Verdict("coach", hints=frozenset(hints | ({said.danger} if said else set()))), now
 
     def reply(self, sentence: str) -> Verdict:
         """Whether a sentence of the coach's model may be shown.
@@ -127,12 +130,12 @@ class Gates:
         return f"{found.name[0].upper()}{found.name[1:]}. {found.reader}"
 
 
-def _danger(reading: Reading, said: tuple[Danger, bool] | None) -> Danger | None:
+def _danger(reading: Reading, said: Sign | None) -> Danger | None:
     """The danger, if what is said and what is hinted at together make it likely enough."""
     likely = max(DANGERS, key=lambda danger: reading.classes[danger])
     total = sum(reading.classes[danger] for danger in DANGERS)
-    if said and said[1] and total >= CRISIS_DOUBTFUL:
-        return said[0]
+    if said and said.meant and (said.abroad or total >= CRISIS_DOUBTFUL):
+        return said.danger
     innocent = reading.classes["coach"] + reading.classes["off_topic"]
     return likely if total >= CRISIS or total >= max(CRISIS_DOUBTFUL, innocent) else None
 

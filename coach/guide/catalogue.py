@@ -105,6 +105,5 @@ def _texts(
             yield chunk, "sentence", f"{section.title}: {sentence}"
     for question in section.questions:
         yield "", "question", question
-    for message, case in messages:
-        answer = next((n for n, piece in enumerate(pieces, start=1) if case and piece.case.startswith(case)), 0)
-        yield f"{key}.{answer}" if answer else "", "message", message
+    for message in messages:
+        yield "", "message", message.text

@@ -31,7 +31,7 @@ from coach.guide.phrases import NONE, load_phrases
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-SCHEMA = 3  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 4  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
 _COLLECTION = "guide"

@@ -20,16 +20,14 @@ def passage(section: str, number: int, text: str, *, takeaway: str = "", score: 
 
 
 MONEY = passage("money", 1, "Make one list. Leave nothing out.", takeaway="Put it on the table.", ask="What is left?")
-FAR = passage("space", 2, "Wait a while longer.", score=0.1)
 
 
 def test_an_answer_leads_with_the_takeaway_and_cites_every_paragraph() -> None:
-    answer = compose([MONEY, FAR], PROMPTS, "This is hard.")
+    answer = compose([MONEY], PROMPTS, "This is hard.")
     first, *rest = answer.split("\n\n")
     assert first == "This is hard."
     assert rest[0] == "Put it on the table. [1]"
     assert all("[1]" in part for part in rest)
-    assert "Wait" not in answer  # an unlikely section has no say
 
 
 def test_a_case_is_answered_first_and_by_its_own_example() -> None:

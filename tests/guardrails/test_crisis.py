@@ -27,10 +27,15 @@ LINES = HelpLines(PROMPTS / "crisis" / "lines.yaml")
         ("he hits me when he drinks", "violence_to_user"),
         ("she got a restraining order", "legal_order"),
         ("ich will nicht mehr leben", "self_harm"),
+        ("chcę umrzeć, nie dam rady", "self_harm"),
+        ("Medida protetiva, 300 metros", "legal_order"),
+        ("there's a non molestation thing on me since march", "legal_order"),
     ],
 )
 def test_danger_said_outright_is_found_without_any_model(text: str, danger: str) -> None:
-    assert SIGNS.danger(text) == (danger, True)
+    found = SIGNS.danger(text)
+    assert found
+    assert (found.danger, found.meant) == (danger, True)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +45,12 @@ def test_danger_said_outright_is_found_without_any_model(text: str, danger: str)
         "that joke was a suicide mission lol",
         "the restraining order ended in May",
         "i was so embarrassed i wanted to die",
+        "me quiero morir de verguenza",
     ],
 )
 def test_history_and_idiom_are_excused(text: str) -> None:
     found = SIGNS.danger(text)
-    assert found is None or found[1] is False
+    assert found is None or not found.meant
 
 
 @pytest.mark.parametrize(
