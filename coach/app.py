@@ -11,7 +11,7 @@ from typing import Literal
 
 from coach import settings as configuration
 from coach.coaching.draft import Reviewer
-from coach.coaching.fixed import Fixed, foreign
+from coach.coaching.fixed import Fixed
 from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
@@ -71,14 +71,13 @@ class Coach:
         self.gates = Gates(self.policy, settings.prompts, signs, signals)
         self.drafts = Drafts(self.policy, settings.prompts, signs, signals)
         self.fixed = Fixed(self.prompts, self.policy, signs, help_for=self.help, passage=self._beginning)
-        languages = self.prompts.data("languages")
         self._reviewer = Reviewer(
             self.drafts,
             self.policy,
             self.prompts,
             passage=self._beginning,
             help_for=self.help,
-            foreign=lambda text: foreign(text, languages),
+            foreign=self.fixed.foreign,
         )
         self.situations = Situations(self.prompts)
         self._rewriter = Rewriter(self.drafts, self.prompts, self.engine)

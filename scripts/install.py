@@ -24,6 +24,8 @@ TORCH = "torch==2.13.0"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 LLAMA_INDEX = "https://abetlen.github.io/llama-cpp-python/whl/cpu"
 LLAMA = "llama-cpp-python>=0.3.36,<0.4"
+# No laptop has AMX, but some virtual machines announce it and end the process that uses it.
+WITHOUT_AMX = {name: f"{os.environ.get(name, '')} -U__AMX_INT8__".strip() for name in ("CFLAGS", "CXXFLAGS")}
 
 
 def main() -> int:
@@ -66,7 +68,7 @@ def install_llama() -> None:
         say("no C compiler, so no chat model: the coach will answer from the guide alone")
         return
     say("no ready-made build can be reached; compiling it, which takes five to ten minutes, once")
-    if not pip("install", LLAMA, check=False):
+    if not pip("install", LLAMA, check=False, env={**os.environ, **WITHOUT_AMX}):
         say("compiling failed, so no chat model: the coach will answer from the guide alone")
 
 
@@ -85,10 +87,10 @@ def reachable(url: str) -> bool:
         return False
 
 
-def pip(*arguments: str, check: bool = True) -> bool:
-    """Run pip in the environment; end the program if `check` and it failed."""
+def pip(*arguments: str, check: bool = True, env: dict[str, str] | None = None) -> bool:
+    """Run pip in the virtual environment; end the program if `check` and it failed."""
     command = [str(PYTHON), "-m", "pip", *arguments, "--disable-pip-version-check"]
-    good = subprocess.run(command, check=False).returncode == 0
+    good = subprocess.run(command, check=False, env=env).returncode == 0
     if check and not good:
         sys.exit("pip could not install that; see above. Check the network and run the same command again.")
     return good

@@ -10,7 +10,7 @@ from coach.guardrails.crisis import Signs
 from coach.guardrails.policy import Policy
 from coach.types import ChatAction, Contact, Conversation, Danger, Help, Passage, Review, Standing, Verdict
 
-__all__ = ["Answer", "Fixed", "foreign"]
+__all__ = ["Answer", "Fixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,21 @@ class Fixed:
         )
         return Answer(text, "coach", standing, passages, help=review.help)
 
+    def foreign(self, text: str) -> bool:
+        """Whether a text is rather in another language than in English, by the small words of each."""
+        words = [word.strip(".,!?;:()\"'").lower() for word in text.split()]
+        known = {name: set(small.split()) for name, small in self._prompts.data("languages").items()}
+        counts = {name: sum(word in small for word in words) for name, small in known.items()}
+        best = max((count for name, count in counts.items() if name != "english"), default=0)
+        return best >= 2 and best > counts["english"]
+
     def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
         """The reply to a greeting, or to something that the guide has nothing on."""
         said = text.lower().strip(" !.,?")
         for kind, greetings in self._prompts.data("greetings").items():
             if said in greetings:
                 return Answer(self._prompts.render("hello", kind=kind), "coach", standing)
-        if foreign(text, self._prompts.data("languages")):
+        if self.foreign(text):
             return Answer(self._prompts.render("other_language"), "coach", standing)
         return Answer(self._prompts.render("not_covered", form=len(history.turns)), "off_topic", standing)
 
@@ -128,11 +136,3 @@ class Fixed:
             closed=closed.get(was, ()),
         )
         return Answer(text, "redirect", standing, cited, name)
-
-
-def foreign(text: str, languages: dict[str, str]) -> bool:
-    """Whether a text is rather in another language than in English, by its small words."""
-    words = [word.strip(".,!?;:()\"'").lower() for word in text.split()]
-    counts = {name: sum(word in set(small.split()) for word in words) for name, small in languages.items()}
-    best = max((count for name, count in counts.items() if name != "english"), default=0)
-    return best >= 2 and best > counts["english"]

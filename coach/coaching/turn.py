@@ -139,7 +139,8 @@ class Turns:
             answered: Answer | None = self._fixed.review(self._review(draft, contact), standing, history)
         else:
             answered = self._fixed.gate(text, verdict, standing, history)
-        if verdict.action == "off_topic" and not (history.turns and leans(text)):
+        elsewhere = verdict.action == "off_topic" and not (history.turns and leans(text))
+        if elsewhere or self._fixed.foreign(text):
             answered = answered or self._fixed.not_covered(text, standing, history)
         found = [] if answered else self._find(text, history, verdict)
         retrieved = time.perf_counter() - started
