@@ -1,12 +1,13 @@
 """How often the search finds the right section, and how often it rightly finds none.
 
-    python -m benchmarks.retrieval [--set test|dev|told_test|told_dev] [--reference FILE]
+    python -m benchmarks.retrieval [--set test|dev|told_test|told_dev|talks_test|talks_dev] [--reference FILE]
 
 Questions stand in benchmarks/questions/: 150 for development and 160 for the test, written by different
 hands before the method, each with the sections of the coach's guide that a fair judge would accept, and
 with those of a second, unmarked plain-text guide. That guide is not ours to ship: give its path with
 --reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened; they
-have the sections of the coach's guide only.
+have the sections of the coach's guide only. The talks are conversations, 24 for each, whose later messages mostly mean
+something only after the earlier ones; the coach is told these as in a conversation, the others what a person typed.
 
 Compared in the same run, with the same embedder: a splitter of 1,000 characters overlapping by 200, and
 whole passages under their titles.
@@ -15,6 +16,7 @@ whole passages under their titles.
 from __future__ import annotations
 
 import argparse
+import collections
 import json
 import statistics
 import tempfile
@@ -25,13 +27,15 @@ from pathlib import Path
 
 import numpy as np
 
-from coach import Coach
+from coach import Coach, Conversation
+from coach.coaching.query import query
 from coach.guide import read
 from coach.guide.chunk import chunks
 from coach.guide.embed import Embedder
+from coach.types import Turn
 
 QUESTIONS = Path(__file__).parent / "questions"
-Finder = Callable[[str], list[str]]
+Finder = Callable[[str, Conversation], list[str]]  # a question and what was said before it in, sections out
 
 
 @dataclass(frozen=True)
@@ -41,24 +45,37 @@ class Question:
     text: str
     sections: frozenset[str]
     foreign: bool
+    before: Conversation
 
 
 def load(split: str, key: str) -> list[Question]:
     """The questions of one set with the gold of one guide ("sections" or "reference")."""
     rows = [json.loads(line) for line in (QUESTIONS / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [Question(row["question"], frozenset(row.get(key, [])), not row["sections"]) for row in rows]
+    found: list[Question] = []
+    turns: dict[int, list[Turn]] = collections.defaultdict(list)  # of each talk
+    for number, row in enumerate(rows):
+        earlier = turns[row.get("talk", -number)]
+        sections = frozenset(row.get(key, []))
+        found.append(Question(row["question"], sections, not row["sections"], Conversation(tuple(earlier))))
+        earlier.append(Turn(row["question"], "", ""))
+    return found
 
 
 def coach_finder(coach: Coach, by_title: bool) -> Finder:
     """The product's own search, as section ids or titles."""
-    return lambda text: [p.title if by_title else p.section for p in coach.search(text, 4)]
+
+    def find(question: str, before: Conversation) -> list[str]:
+        text, earlier = query(question, before)
+        return [p.title if by_title else p.section for p in coach.search(text, 4, before=earlier)]
+
+    return find
 
 
 def nearest_finder(texts: list[tuple[str, str]], embedder: Embedder) -> Finder:
     """Plain vector search over (section, text) pairs."""
     vectors = embedder.encode([text for _, text in texts])
 
-    def find(question: str) -> list[str]:
+    def find(question: str, _: Conversation) -> list[str]:
         order = np.argsort(-(vectors @ embedder.encode([question])[0]))
         return list(dict.fromkeys(texts[i][0] for i in order))[:10]
 
@@ -96,7 +113,7 @@ def measure(find: Finder, questions: list[Question]) -> dict[str, float]:
     ranks, none_right, none_wrong, seconds = [], [], [], []
     for question in questions:
         started = time.perf_counter()
-        found = find(question.text)
+        found = find(question.text, question.before)
         seconds.append(time.perf_counter() - started)
         if question.foreign:
             none_right.append(not found)
@@ -118,7 +135,9 @@ def measure(find: Finder, questions: list[Question]) -> dict[str, float]:
 def main() -> None:
     """Print a table for each guide."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=["test", "dev", "told_test", "told_dev"], default="test")
+    parser.add_argument(
+        "--set", choices=["test", "dev", "told_test", "told_dev", "talks_test", "talks_dev"], default="test"
+    )
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--misses", action="store_true", help="list the development questions that were missed")
     options = parser.parse_args()
@@ -148,7 +167,7 @@ def main() -> None:
                 )
             if options.misses and options.set.endswith("dev"):
                 for question in questions:
-                    found = methods["coach"](question.text)
+                    found = methods["coach"](question.text, question.before)
                     if not question.sections & set(found[:3]) and (question.sections or found):
                         print(f"  {question.text[:90]!r} wanted {sorted(question.sections)} found {found}")
 

@@ -134,12 +134,15 @@ class Coach:
             self._retriever = None
             return self.index.build(report)
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
+    def search(
+        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
+    ) -> list[Passage]:
         """The passages that answer a question best.
 
         Args:
             question: In a person's own words.
             k: How many at most, 1 to 4.
+            before: What was said before it in a conversation, which it may lean on.
             focus: Rather several passages of the best section than unlikely sections.
             without: Sections to pass over.
 
@@ -150,7 +153,7 @@ class Coach:
             InputError: The question is empty, far too long, or not in English.
             GuideError: The guide cannot be read or indexed.
         """
-        return self._opened().search(clean(question), k, focus=focus, without=without)
+        return self._opened().search(clean(question), k, before=before, focus=focus, without=without)
 
     def _opened(self) -> Retriever:
         with self._index_lock:

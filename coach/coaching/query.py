@@ -27,23 +27,23 @@ _POINT = re.compile(
 _PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1}
 
 
-def query(message: str, history: Conversation) -> str:
-    """The text to search the guide for.
+def query(message: str, history: Conversation) -> tuple[str, str]:
+    """The text to search the guide for, and what was said before it; "" for nothing.
 
     Args:
-        message: What the person wrote.
-        history: What was said before; nothing is added from it to a message that stands alone.
+        message: What the person wrote; it is searched together with what it leans on.
+        history: What was said before.
     """
     if not history.turns:
-        return message
+        return message, ""
     if said := _said(message, history.turns[-1].answer):
-        return f"{said}\n{message}"
+        return f"{said}\n{message}", ""
     parts = [message]
     for turn in reversed(history.turns):
         if not leans(parts[0]):
             break
         parts.insert(0, turn.message)
-    return "\n".join(parts)
+    return "\n".join(parts), "" if len(parts) > 1 else history.turns[-1].message
 
 
 def leans(message: str) -> bool:

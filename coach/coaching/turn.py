@@ -68,7 +68,9 @@ class _Written:
 class Search(Protocol):
     """Finds passages of the guide."""
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
+    def search(
+        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
+    ) -> list[Passage]:
         """At most `k` passages, the best first; none if the guide does not cover the question."""
         ...
 
@@ -243,7 +245,8 @@ class Turns:
         ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
         harmed = verdict.hints - {"legal_order"} or history.standing.danger
         without = (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))
-        found = self._search.search(query(text, history), self._passages, focus=True, without=without)
+        question, before = query(text, history)
+        found = self._search.search(question, self._passages, before=before, focus=True, without=without)
         return [passage for passage in found if passage.trusted or self._harmless(passage)]
 
     def _harmless(self, passage: Passage) -> bool:

@@ -118,20 +118,25 @@ class Retriever:
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
         self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 
-    def search(self, question: str, k: int = 4, *, focus: bool = False, without: Collection[str] = ()) -> list[Passage]:
+    def search(
+        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
+    ) -> list[Passage]:
         """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it.
 
         Each comes from another section. With `focus`, unlikely sections make room for further passages of
         the best one: better to answer from, while a list is better to look through. The sections `without` are
-        passed over.
+        passed over. What was said `before` counts too: the question is ranked alone and together with it.
         """
-        vector = self._embedder.encode([question])[0]
+        texts = [question, *([f"{before}\n{question}"] if before else [])]
+        vectors = self._embedder.encode(texts)
+        vector = vectors[0]
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
-        reading = self._asked.read(question)
+        readings = [self._asked.read(text) for text in texts]
         with self._index.catalogue() as db:
-            bridge = self._rank_bridge(db, question, vector, reading)
+            heard = zip(texts, vectors, readings, strict=True)
+            bridge = np.mean([self._rank_bridge(db, *one) for one in heard], axis=0)
             ranked: list[list[tuple[str, float]]] = []
             if self._index.bridge_listed:
                 ranked.append(_best(self._bridge, _softmax(bridge / SHARPNESS)))
@@ -143,7 +148,7 @@ class Retriever:
             if focus:
                 chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
                 chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
-            return self._passages(db, vector, reading, chosen, asks=bool(_ASKS.search(question)))
+            return self._passages(db, vectors, readings, chosen, asks=bool(_ASKS.search(question)))
 
     def _foreign(self, vector: Vectors) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
@@ -175,8 +180,8 @@ class Retriever:
     def _passages(
         self,
         db: sqlite3.Connection,
-        vector: Vectors,
-        reading: Reading,
+        vectors: Vectors,
+        readings: Sequence[Reading],
         chosen: Sequence[tuple[str, float]],
         *,
         asks: bool,
@@ -186,8 +191,9 @@ class Retriever:
         texts, lines = ({c: rows for s in sections for c, rows in self._chunks(s)[at].items()} for at in (0, 1))
 
         def fit(chunk: str) -> float:
-            near = float((texts[chunk] @ vector).max())
-            return NEARNESS * near + reading.case(chunk.rsplit(".", 1)[0], self._cases.get(chunk, ""))
+            near = float((texts[chunk] @ vectors.T).max(axis=0).mean())
+            section, case = chunk.rsplit(".", 1)[0], self._cases.get(chunk, "")
+            return NEARNESS * near + sum(reading.case(section, case) for reading in readings) / len(readings)
 
         order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
@@ -200,7 +206,7 @@ class Retriever:
                 order.remove(left[0])
                 passage = replace(_passage(db, left[0]), number=len(passages) + 1, score=round(score, 4))
                 told = any(p.section == section and not p.case for p in passages)
-                excerpt = _excerpt(passage, lines[left[0]] @ vector, again=told)
+                excerpt = _excerpt(passage, lines[left[0]] @ vectors[0], again=told)
                 passages.append(replace(passage, excerpt=excerpt if asks else _unasked(excerpt)))
         return passages
 
