@@ -207,19 +207,13 @@ def main() -> None:
             arrays = {name: stored[name] for name in stored.files}
     for name in [options.only] if options.only else READERS:
         training = Training(options.encoder, name, examples, tactics)
-        before = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+        before = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
         if options.go_on:
-            training.model.restore(before)
-        arrays = {key: array for key, array in arrays.items() if not key.startswith(f"{name}/")}
-        share = 0.25 if options.go_on else 1.0
+            training.model.restore({key.removeprefix(f"{name}/"): array for key, array in before.items()})
+        share = 0.5 if options.go_on else 1.0
         rates = RATES[name][0] * share, RATES[name][1] * share
         print(f"{name}:", flush=True)
         found = {f"{name}/{key}": a for key, a in train(training.model, training.loss, options.steps, rates).items()}
-        if options.go_on:  # the mean keeps what was known (Wortsman et al. 2022, arXiv 2109.01903)
-            found = {
-                k: ((a.astype(np.float32) + before[k.removeprefix(f"{name}/")]) / 2).astype(a.dtype)
-                for k, a in found.items()
-            }
         arrays |= found
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from coach.coaching.compose import CITATION, plain
 from coach.guide.chunk import sentences, tells_of_a_study, unquoted
-from coach.guide.embed import Embedder
+from coach.guide.embed import Embedder, Vectors
 from coach.types import Passage
 
-__all__ = ["Grounding", "refuses"]
+__all__ = ["Grounding", "cited", "refuses"]
 
 SUPPORT = 0.62  # cosine similarity; below it, sentences of the 1.5B model were more often wrong than right
 SAME = 0.82  # cosine similarity of two sentences that say the same
@@ -46,20 +47,34 @@ def refuses(sentence: str) -> bool:
     return len(_NO.findall(sentence)) % 2 == 1
 
 
+def cited(sentence: str, number: int) -> str:
+    """The sentence with a citation before its full stop."""
+    end = re.search(r"[.!?…][\"'”’)]*$", sentence)
+    body, stop = (sentence[: end.start()], end[0]) if end else (sentence, ".")
+    return f"{body} [{number}]{stop}"
+
+
 class Grounding:
-    """The passages that one answer may rest on, ready to be compared with.
+    """The passages that one answer may rest on. They are embedded when the first sentence is checked.
 
     Args:
         passages: With their numbers.
         embedder: The one that made the index.
         said: Sentences of earlier answers; what was said is not said again.
         told: What the person wrote.
+        begun: The sentence that the answer begins with already; "" for none.
     """
 
     def __init__(
-        self, passages: Sequence[Passage], embedder: Embedder, said: Iterable[str] = (), told: str = ""
+        self,
+        passages: Sequence[Passage],
+        embedder: Embedder,
+        said: Iterable[str] = (),
+        told: str = "",
+        begun: str = "",
     ) -> None:
         self._embedder = embedder
+        self._begun = begun
         self._said_there: dict[str, int] = {}  # the passages' own sentences, with quotations in them
         pairs = []
         for passage in passages:
@@ -69,18 +84,26 @@ class Grounding:
             self._said_there.update((plain(part), passage.number) for part in unquoted(passage.text))
         self._numbers = [number for number, _ in pairs]
         self._refusing = np.array([refuses(text) for _, text in pairs])
-        self._vectors = embedder.encode([text for _, text in pairs])
-        self._said = {plain(sentence) for sentence in said}
-        self._shown = np.zeros((0, self._vectors.shape[1]), np.float32)
+        self._texts = [text for _, text in pairs]
+        self._said = {plain(sentence) for sentence in (*said, begun)}
         text = " ".join(f"{p.title} {p.takeaway} {p.text}" for p in passages)
         self._digits = set(_NUMBER.findall(text))
         self._named = _claims(f"{text} {told}")
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        return self._embedder.encode(self._texts)
+
+    @cached_property
+    def _shown(self) -> Vectors:
+        """Of the sentences of this answer."""
+        return self._embedder.encode([CITATION.sub("", self._begun)] if self._begun else [])
 
     def check(self, sentence: str) -> str:
         """The sentence with its citation, or "" if it must not be shown."""
         words = CITATION.sub("", sentence).strip()
         key = plain(words)
-        if not len(self._vectors):
+        if not self._texts:
             return ""
         if len(key.split()) < SCRAP or key in self._said or not set(_NUMBER.findall(words)) <= self._digits:
             return ""
@@ -98,9 +121,7 @@ class Grounding:
             return ""
         self._said.add(key)
         self._shown = np.vstack([self._shown, vector])
-        end = re.search(r"[.!?…][\"'”’)]*$", words)
-        body, stop = (words[: end.start()], end[0]) if end else (words, ".")
-        return f"{body} [{self._said_there.get(key, self._numbers[best])}]{stop}"
+        return cited(words, self._said_there.get(key, self._numbers[best]))
 
 
 def _claims(text: str) -> set[str]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from coach.coaching.compose import SURE, UNSURE, compose
+from coach.coaching.compose import POINTS, SURE, UNSURE, compose, plain
 from coach.coaching.fixed import Answer, Fixed
-from coach.coaching.ground import Grounding
+from coach.coaching.ground import Grounding, cited
 from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
@@ -49,7 +49,7 @@ __all__ = ["Search", "Turns"]
 
 ENOUGH = 2  # sentences of the model that must stand for its answer to be used
 BRIEF = 45  # words; a shorter answer of the model is filled up from the guide
-LONGEST = 6  # sentences of an answer by the model; small models go on for as long as they are let
+LONGEST = 5  # sentences of an answer by the model; small models go on for as long as they are let
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
 LEGAL = "orders"  # the section for people whom a court keeps away
@@ -58,11 +58,18 @@ LEAVING = 4  # turns that leave the prompt together when the context window is f
 
 @dataclass(slots=True)
 class _Written:
-    """What was written in a turn, as far as it could stand."""
+    """An answer while it is written."""
 
-    needed: int = ENOUGH  # sentences before any is shown
-    shown: list[str] = field(default_factory=list)  # with their citations
+    text: str = ""  # what was shown
+    needed: int = ENOUGH  # sentences of the model before any of them is shown
+    stood: list[str] = field(default_factory=list)  # the model's sentences, with their citations
     usage: Usage | None = None
+
+    def show(self, words: str, between: str = " ") -> Token:
+        """Add words to what is shown."""
+        piece = f"{between}{words}" if self.text else words
+        self.text += piece
+        return Token(piece)
 
 
 class Search(Protocol):
@@ -156,48 +163,41 @@ class Turns:
         about = self._situations.line(situation) if due else ""
         opening = self._openings(text, passages, history)
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
-        written, prompt, new, note, first = _Written(), "", list(passages), "", 0.0
+        written, prompt, new, note, first, lead = _Written(), "", list(passages), "", 0.0, ""
         try:
             engine = self._engine()
             messages, prompt, new = self._prompted(engine, history, text, passages, about)
             if engine is not None:
+                if lead := _lead(passages[0], said):
+                    written.needed -= 1
+                if begun := " ".join(filter(None, [opening, lead])):
+                    yield written.show(begun)  # whatever the model is going to write
                 wrote = " ".join([*(turn.message for turn in history.turns), text])
-                checked = Grounding(passages, self._embedder, said, wrote)
-                lead = sentences(passages[0].excerpt)[0] if passages[0].case and passages[0].score >= SURE else ""
-                if lead := checked.check(lead):  # a case's first sentence is the answer; a small model drops it
-                    written.shown.append(lead)
-                    written.needed += 1
-                for event in self._write(engine, messages, checked, opening, stop, written):
+                checked = Grounding(passages, self._embedder, said, wrote, lead)
+                for event in self._write(engine, messages, checked, stop, written):
                     if isinstance(event, Token):
                         first = first or time.perf_counter() - started
                     yield event
         except ModelError as error:
             note = error.message
-        shown, form = written.shown, len(history.turns)
-        stopped, held = stop.is_set(), len(shown) >= written.needed
-        if held or stopped:
-            answer = " ".join([opening, *shown]).strip() if shown else ""
-            more = ""
-            if held and not stopped and len(answer.split()) < BRIEF:
-                more = compose(passages, self._prompts, "", [*said, *shown], form, most=1)
-            if shown and not held:
-                yield Token(answer)
-            if more:
-                answer = f"{answer}\n\n{more}"
-                yield Token(f"\n\n{more}")
-        else:
-            answer = compose(passages, self._prompts, opening, said, form)
-            answer = answer or self._prompts.render("all_said", form=form)
-            yield Token(answer)
+        form, stopped, held = len(history.turns), stop.is_set(), len(written.stood) >= written.needed
+        if stopped:
+            if written.stood and not held:
+                yield written.show(" ".join(written.stood))
+        elif not held or len(written.text.split()) < BRIEF:
+            said += sentences(written.text)
+            more = compose(passages, self._prompts, "" if written.text else opening, said, form, 1 if held else POINTS)
+            if more or not written.text:
+                between = " " if lead and not held else "\n\n"
+                yield written.show(more or self._prompts.render("all_said", form=form), between)
         if passages[0].score < UNSURE and passages[0].trusted and not stopped:
-            more = self._prompts.render("unsure", form=form)
-            answer = f"{answer}\n\n{more}"
-            yield Token(f"\n\n{more}")
+            yield written.show(self._prompts.render("unsure", form=form), "\n\n")
+        answer = written.text
         turn = Turn(text, prompt, answer, tuple(new), standing, before=history.situation)
         yield Done(
             Reply(
                 text=answer,
-                passages=_cited(answer, passages),
+                passages=_sources(answer, passages),
                 action="coach",
                 made_by="model" if held or stopped else "guide",
                 conversation=Conversation((*history.turns, turn), situation),
@@ -214,13 +214,12 @@ class Turns:
         engine: Engine,
         messages: list[Message],
         checked: Grounding,
-        opening: str,
         stop: threading.Event,
         written: _Written,
     ) -> Iterator[Wait | Token]:
-        """Let the model write, show the sentences that stand once there are enough of them, and note them."""
-        enough, fallen, shown = threading.Event(), 0, written.shown
-        for piece in self._sentences(engine, messages, stop, enough):
+        """Let the model write, note the sentences that stand, and show them once there are enough of them."""
+        enough, fallen, stood = threading.Event(), 0, written.stood
+        for piece in self._sentences(engine, messages, written.text, stop, enough):
             if isinstance(piece, Usage):
                 written.usage = piece
             elif isinstance(piece, Wait):
@@ -233,13 +232,11 @@ class Turns:
                         enough.set()
                     continue
                 fallen = 0
-                shown.append(good)
-                if len(shown) == LONGEST:
+                stood.append(good)
+                if len(stood) >= written.needed:
+                    yield written.show(" ".join(stood) if len(stood) == written.needed else good)
+                if len(stood) == LONGEST:
                     enough.set()
-                if len(shown) == written.needed:
-                    yield Token(" ".join([opening, *shown]).strip())
-                elif len(shown) > written.needed:
-                    yield Token(f" {good}")
 
     def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
         ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
@@ -304,12 +301,15 @@ class Turns:
             start += LEAVING
 
     def _sentences(
-        self, engine: Engine, messages: list[Message], stop: threading.Event, enough: threading.Event
+        self, engine: Engine, messages: list[Message], begun: str, stop: threading.Event, enough: threading.Event
     ) -> Iterator[str | Wait | Usage]:
-        """What the model writes, a finished sentence at a time, until one of the events is set."""
+        """What the model writes after what is begun, a finished sentence at a time, until one of the events is set."""
         pending = ""
         stream = engine.generate(
-            messages, max_tokens=self._answer_tokens, cancelled=lambda: stop.is_set() or enough.is_set()
+            messages,
+            max_tokens=self._answer_tokens,
+            begun=begun,
+            cancelled=lambda: stop.is_set() or enough.is_set(),
         )
         for piece in stream:
             if isinstance(piece, Usage):
@@ -328,7 +328,15 @@ class Turns:
                 pending = rest + pending[len(pending.rstrip()) :]
 
 
-def _cited(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+def _sources(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     """Those passages that the answer cites, or all of them if it cites none."""
     cited = tuple(p for p in passages if f"[{p.number}]" in answer)
     return tuple(sorted(cited or passages, key=lambda p: p.number))
+
+
+def _lead(passage: Passage, said: Sequence[str]) -> str:
+    """The first sentence of a case that fits well, cited: it is the answer, and small models drop it."""
+    if not passage.case or passage.score < SURE:
+        return ""
+    first = sentences(passage.excerpt)[0]
+    return "" if plain(first) in map(plain, said) else cited(first, passage.number)

@@ -25,9 +25,16 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        begun: str = "",
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[str | Wait | Usage]:
         """Stream the assistant's next message, piece by piece, and end with one `Usage`.
+
+        What is `begun` already is taken for the message's beginning and not said again.
 
         A `Wait` may come first, before the prompt is read.
 

@@ -146,13 +146,18 @@ class LlamaEngine:
                 self._states.keep(key, lambda new: self._save(new, prefix))
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        begun: str = "",
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[str | Wait | Usage]:
         """See `Engine.generate`."""
         c = self._c
         with self._lock:
             started = time.perf_counter()
-            prompt = self._encode(messages)
+            prompt = self._encode(messages) + (self._tokens(begun, markup=False) if begun else [])
             if len(prompt) + 1 >= self.context:
                 raise ModelError(
                     f"The conversation takes {len(prompt)} tokens, more than the {self.context} of {self.name}.",

@@ -35,9 +35,15 @@ class Scripted:
     def warm(self, opening: Sequence[Message]) -> None: ...
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int, cancelled: Callable[[], bool] = lambda: False
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        begun: str = "",
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[str | Usage]:
         self.prompts.append(messages)
+        self.begun = begun
         if self.fail:
             raise ModelError("The model failed.", hint="Try again.")
         for word in re.findall(r"\S+\s*", self.text)[:max_tokens]:
@@ -224,6 +230,18 @@ def test_a_case_leads_with_its_first_sentence_whatever_the_model_begins_with(gui
     words = reply.text.replace(" [1]", "")
     assert -1 < words.find(first) < words.find(third)
     assert words.count(first) == 1
+
+
+def test_what_is_certain_is_there_before_the_model_writes(guide_only: Coach) -> None:
+    engine = Scripted("Do not pay back with presents. ")
+    events = turns(guide_only, engine).reply(QUESTION)
+    said = next(event.text for event in events if isinstance(event, Token))
+    assert engine.decoded == 0
+    assert "[1]" in said
+    reply = last(events).reply
+    assert engine.begun == said
+    assert reply.text.startswith(f"{said} Do not pay back with presents [")
+    assert reply.made_by == "model"
 
 
 def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Coach) -> None:

@@ -41,6 +41,17 @@ def test_the_same_prompt_and_seed_give_the_same_text(starter: LlamaEngine) -> No
     assert usage.evaluated_tokens == 1
 
 
+def test_a_message_that_is_begun_is_gone_on_with(starter: LlamaEngine) -> None:
+    messages = [*OPENING, Message("user", "What is the capital of France?")]
+    alone, _ = run(starter, messages, 12)
+    *pieces, usage = starter.generate(messages, max_tokens=12, begun="The capital of Italy, by the way, is")
+    text = "".join(piece for piece in pieces if isinstance(piece, str))
+    assert isinstance(usage, Usage)
+    assert 0 < usage.evaluated_tokens < 16  # the question was read before
+    assert "by the way" not in text
+    assert text != alone
+
+
 def test_two_conversations_that_take_turns_are_not_read_again(starter: LlamaEngine) -> None:
     starter.warm(OPENING)
     talks = [[*OPENING, Message("user", f"{word} fell all day. " * 60)] for word in ("Rain", "Snow")]
