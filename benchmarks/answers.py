@@ -1,10 +1,10 @@
 """What the answers are like: `python -m benchmarks.answers [--model NAME ...] [--plain] [--limit N] [--blind FILE]`.
 
-Plays questions that nothing was tuned on (`test`: benchmarks/questions/test.jsonl; `late`: the innocent messages of
-benchmarks/cases/late_chat.tsv), conversations and messages that fish for agreement (benchmarks/cases/), and prints for
-each model: what became of them, how much of the answers is supported by the passage that it cites, who wrote them, how
-long and how plain they are, what is said twice, what should never be said, and what it took. `--plain` plays the
-questions through the usual chain, too: the same model and passages, stuffed into the prompt, no gates. `--blind`
+Plays questions that nothing was tuned on (`test` and `told_test`: benchmarks/questions/; `late`: the innocent messages
+of benchmarks/cases/late_chat.tsv), conversations and messages that fish for agreement (benchmarks/cases/), and prints
+for each model: what became of them, how much of the answers is supported by the passage that it cites, who wrote
+them, how long and how plain they are, what is said twice, what should never be said, and what it took. `--plain` plays
+the questions through the usual chain, too: the same model and passages, stuffed into the prompt, no gates. `--blind`
 writes a page with both answers to each question, unnamed, to be read.
 """
 
@@ -28,7 +28,7 @@ from coach.evaluate import Answered, agrees, grade, measured, played, repeated, 
 from coach.guide.chunk import sentences
 from coach.types import Message
 
-QUESTIONS = Path(__file__).parent / "questions" / "test.jsonl"
+QUESTIONS = Path(__file__).parent / "questions"
 CHAIN = "You are a helpful relationship coach. Use the following context to answer the question.\n\n{context}"
 SEED = 5
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Play, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", default=["none"], help="names of the catalog, or none")
-    parser.add_argument("--set", default="test", choices=("test", "late"))
+    parser.add_argument("--set", default="test", choices=("test", "told_test", "late"))
     parser.add_argument("--limit", type=int, default=10_000, help="questions, and messages that fish, at most")
     parser.add_argument("--skip", type=int, default=0, help="questions that are left out at the beginning")
     parser.add_argument("--conversations", type=int, default=20)
@@ -46,11 +46,12 @@ def main() -> None:
     parser.add_argument("--blind", type=Path, help="write the page of pairs")
     parser.add_argument("--json", type=Path, help="write the figures and answers to a file")
     options = parser.parse_args()
-    fishing = "fishing" if options.set == "test" else "late_fishing"
-    if options.set == "test":
-        questions = [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
-    else:
+    fishing = "late_fishing" if options.set == "late" else "fishing"
+    if options.set == "late":
         questions = [case.text for case in read_chat(CASES / "late_chat.tsv") if case.action == "coach"]
+    else:
+        lines = (QUESTIONS / f"{options.set}.jsonl").read_text(encoding="utf-8").splitlines()
+        questions = [json.loads(line)["question"] for line in lines]
     random.Random(SEED).shuffle(questions)
     questions = questions[options.skip :][: options.limit]
     figures: dict[str, dict[str, Any]] = {}

@@ -180,18 +180,11 @@ class Turns:
                     yield event
         except ModelError as error:
             note = error.message
-        form, stopped, held = len(history.turns), stop.is_set(), len(written.stood) >= written.needed
-        if stopped:
-            if written.stood and not held:
-                yield written.show(" ".join(written.stood))
-        elif not held or len(written.text.split()) < BRIEF:
-            said += sentences(written.text)
-            more = compose(passages, self._prompts, "" if written.text else opening, said, form, 1 if held else POINTS)
-            if more or not written.text:
-                between = " " if lead and not held else "\n\n"
-                yield written.show(more or self._prompts.render("all_said", form=form), between)
-        if passages[0].score < UNSURE and passages[0].trusted and not stopped:
-            yield written.show(self._prompts.render("unsure", form=form), "\n\n")
+        stopped, held = stop.is_set(), len(written.stood) >= written.needed
+        if not stopped:
+            yield from self._rest(written, passages, opening, said, len(history.turns), " " if lead else "\n\n")
+        elif written.stood and not held:
+            yield written.show(" ".join(written.stood))
         answer = written.text
         turn = Turn(text, prompt, answer, tuple(new), standing, before=history.situation)
         yield Done(
@@ -237,6 +230,21 @@ class Turns:
                     yield written.show(" ".join(stood) if len(stood) == written.needed else good)
                 if len(stood) == LONGEST:
                     enough.set()
+
+    def _rest(
+        self, written: _Written, passages: Sequence[Passage], opening: str, said: list[str], form: int, between: str
+    ) -> Iterator[Token]:
+        """What the guide adds: to a short answer of the model a paragraph, where too little of it stood the whole."""
+        held = len(written.stood) >= written.needed
+        if not held or len(written.text.split()) < BRIEF:
+            said = [*said, *sentences(written.text)]
+            opening, most = "" if written.text else opening, 1 if held else POINTS
+            more = compose(passages, self._prompts, opening, said, form, most)
+            if more or not written.text:
+                more = more or self._prompts.render("all_said", form=form)
+                yield written.show(more, "\n\n" if held else between)
+        if passages[0].score < UNSURE and passages[0].trusted:
+            yield written.show(self._prompts.render("unsure", form=form), "\n\n")
 
     def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
         ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
