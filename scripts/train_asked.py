@@ -2,8 +2,8 @@
 
 What goes in: the messages of corpus/asked.tsv, and the guardrails' reader of messages (prompts/guardrails/signals.npz),
 which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder and a
-head over the guide's cases. Seeded; nothing is fetched. Run it after a case, a
-section or many messages were added; `--go-on` takes a third of the time and fewer steps.
+head over the guide's cases. Seeded; nothing is fetched. Run it after a case, a section or many messages were added;
+`--go-on --steps 900` starts from the weights that are there and takes a third of the time.
 """
 
 from __future__ import annotations

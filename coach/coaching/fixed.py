@@ -50,6 +50,7 @@ class Fixed:
         self._signs = signs
         self.help = help_for
         self._passage = passage
+        self._languages = {name: set(small.split()) for name, small in prompts.data("languages").items()}
 
     def gate(self, text: str, verdict: Verdict, standing: Standing, history: Conversation) -> Answer | None:
         """The reply to a message that is not to be coached; None if it is."""
@@ -87,8 +88,7 @@ class Fixed:
     def foreign(self, text: str) -> bool:
         """Whether a text is rather in another language than in English, by the small words of each."""
         words = [word.strip(".,!?;:()\"'").lower() for word in text.split()]
-        known = {name: set(small.split()) for name, small in self._prompts.data("languages").items()}
-        counts = {name: sum(word in small for word in words) for name, small in known.items()}
+        counts = {name: sum(word in small for word in words) for name, small in self._languages.items()}
         best = max((count for name, count in counts.items() if name != "english"), default=0)
         return best >= 2 and best > counts["english"]
 

@@ -149,8 +149,8 @@ class Turns:
         else:
             answered = self._fixed.gate(text, verdict, standing, history)
         elsewhere = verdict.action == "off_topic" and not (history.turns and leans(text))
-        if elsewhere or self._fixed.foreign(text):
-            answered = answered or self._fixed.not_covered(text, standing, history)
+        if not answered and (elsewhere or self._fixed.foreign(text)):
+            answered = self._fixed.not_covered(text, standing, history)
         found = [] if answered else self._find(text, history, verdict)
         retrieved = time.perf_counter() - started
         if not found:

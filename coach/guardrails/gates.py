@@ -97,9 +97,12 @@ class Gates:
             return Verdict("redirect", (replace(finding, confidence=max(0.5, finding.confidence)),)), now
         if reading.classes["off_topic"] >= OFF_TOPIC:
             return Verdict("off_topic"), now
-        least = {danger: HINT_ORDER if danger == "legal_order" else HINT for danger in DANGERS}
-        hints = {danger for danger in DANGERS if reading.classes[danger] >= least[danger]}
-        return Verdict("coach", hints=frozenset(hints | ({said.danger} if said else set()))), now
+        hints = {danger for danger in DANGERS if reading.classes[danger] >= HINT}
+        if reading.classes["legal_order"] < HINT_ORDER:
+            hints.discard("legal_order")
+        if said:
+            hints.add(said.danger)
+        return Verdict("coach", hints=frozenset(hints)), now
 
     def reply(self, sentence: str) -> Verdict:
         """Whether a sentence of the coach's model may be shown.
