@@ -21,14 +21,13 @@ from typing import Any
 from coach.errors import ModelError
 from coach.llm import template
 from coach.llm.lookup import MOST, Lookup
-from coach.llm.states import StateFiles
+from coach.llm.states import Shelf, StateFiles, shared
 from coach.types import Message, Usage, Wait
 
 __all__ = ["LlamaEngine"]
 
 BATCH = 512  # tokens a call; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
-KEPT_BYTES = 256_000_000  # of the states of other conversations
 WORTH = 200  # tokens, at least, for which a state is kept or brought back; it is quicker than reading them again
 MEASURED = 64  # tokens, at least, whose reading says how fast the next will be
 MAX_CONTEXT = 8192  # tokens
@@ -70,7 +69,7 @@ class LlamaEngine:
         self._lock = threading.Lock()  # not a re-entrant one: a stream may be begun in one thread and closed in another
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
-        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()  # states of other conversations, by their tokens
+        self._shelf = Shelf()  # of other conversations
         self._rate = 0.0  # tokens a second of the last reading; 0 before the first
         self._written: OrderedDict[str, list[int]] = OrderedDict()  # answers, as they were decoded
         self._model: Any = None
@@ -119,7 +118,7 @@ class LlamaEngine:
             if self._model:
                 self._c.llama_model_free(self._model)
             self._context = self._model = None
-            self._kept.clear()
+            self._shelf.clear()
 
     # --- the Engine interface ---------------------------------------------------------------------------------
 
@@ -132,8 +131,8 @@ class LlamaEngine:
         with self._lock:
             # What two conversations with different first messages share is the opening's part.
             first, second = (self._encode([*opening, Message("user", word)]) for word in ("one", "two"))
-            prefix = first[: _shared(first, second)]
-            if not prefix or _shared(prefix, self._cached) == len(prefix):
+            prefix = first[: shared(first, second)]
+            if not prefix or shared(prefix, self._cached) == len(prefix):
                 return
             key = self._key(prefix)
             if self._states and (file := self._states.find(key)):
@@ -165,7 +164,7 @@ class LlamaEngine:
                 )
             self._cancelled = cancelled
             if self._rate:
-                known = max(_shared(state, prompt) for state in (self._cached, *self._kept))
+                known = max(shared(self._cached, prompt), self._shelf.nearest(prompt))
                 yield Wait((len(prompt) - known) / self._rate)
             evaluated, finished = self._evaluate(prompt)
             read = time.perf_counter()
@@ -253,7 +252,7 @@ class LlamaEngine:
         """
         c = self._c
         self._swap(tokens)
-        keep = min(_shared(self._cached, tokens), len(tokens) - 1)  # the last one's scores are needed
+        keep = min(shared(self._cached, tokens), len(tokens) - 1)  # the last one's scores are needed
         if keep < len(self._cached):
             if not c.llama_memory_seq_rm(self._memory, 0, keep, -1):
                 c.llama_memory_clear(self._memory, True)
@@ -293,21 +292,16 @@ class LlamaEngine:
 
     def _swap(self, tokens: list[int]) -> None:
         """Put another conversation's state aside where it would be lost, and bring back the one that goes on."""
-        shared = _shared(self._cached, tokens)
-        if len(self._cached) < shared + WORTH and len(tokens) < shared + WORTH:
-            return
-        c, known = self._c, max(self._kept, key=lambda kept: _shared(kept, tokens), default=())
-        if len(self._cached) >= shared + WORTH:
-            state = (ctypes.c_uint8 * c.llama_state_seq_get_size(self._context, 0))()
-            if c.llama_state_seq_get_data(self._context, state, len(state), 0):
-                self._kept[tuple(self._cached)] = state
-        if _shared(known, tokens) >= shared + WORTH:
-            state = self._kept.pop(known)
+        c, same = self._c, shared(self._cached, tokens)
+        known, state = self._shelf.take(tokens) if self._shelf.nearest(tokens) >= same + WORTH else ([], None)
+        if len(self._cached) >= same + WORTH:
+            aside = (ctypes.c_uint8 * c.llama_state_seq_get_size(self._context, 0))()
+            if c.llama_state_seq_get_data(self._context, aside, len(aside), 0):
+                self._shelf.put(self._cached, aside)
+        if state is not None:
             c.llama_memory_clear(self._memory, True)
             restored = c.llama_state_seq_set_data(self._context, state, len(state), 0)
-            self._cached = list(known) if restored else []
-        while sum(map(len, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
+            self._cached = known if restored else []
 
     def _sampler(self) -> Any:
         c = self._c
@@ -365,14 +359,6 @@ class LlamaEngine:
         affordable = psutil.virtual_memory().available // 8 // max(per_token, 1)
         trained = c.llama_model_n_ctx_train(model)
         return int(min(trained, MAX_CONTEXT, max(MIN_CONTEXT, affordable // 256 * 256)))
-
-
-def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences have in common at their start."""
-    for i, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return i
-    return min(len(a), len(b))
 
 
 def _physical_cores() -> int:

@@ -1,7 +1,7 @@
-"""States of llama.cpp in files, so that what every conversation begins with is read once and not at every start.
+"""States of llama.cpp: in files what every conversation begins with, in memory the conversations that were interrupted.
 
-llama.cpp ends the whole process on a damaged state. A file's name therefore ends with the hash of its bytes, and one
-that does not match is removed before anybody reads it.
+A state costs less to bring back than its tokens to read again. llama.cpp ends the whole process on a damaged state. A
+file's name therefore ends with the hash of its bytes, and one that does not match is removed before anybody reads it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["StateFiles"]
+__all__ = ["Shelf", "StateFiles", "shared"]
 
 KEPT = 3  # files; a person may go to and fro between models
+KEPT_BYTES = 256_000_000  # of states in memory
 
 
 class StateFiles:
@@ -52,6 +55,40 @@ class StateFiles:
             new.unlink(missing_ok=True)
             for old in sorted(self._folder.glob("*.state"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
                 self.drop(old)
+
+
+class Shelf:
+    """States in memory, each under the tokens that it is of; the longest unused go when they become too many bytes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+
+    def nearest(self, tokens: Sequence[int]) -> int:
+        """How many tokens a state that is kept has in common with these at their start, at most."""
+        return max((shared(kept, tokens) for kept in self._kept), default=0)
+
+    def put(self, tokens: Sequence[int], state: Any) -> None:
+        """Keep the state of some tokens, an array of bytes."""
+        self._kept[tuple(tokens)] = state
+        while sum(map(len, self._kept.values())) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+    def take(self, tokens: Sequence[int]) -> tuple[list[int], Any]:
+        """Take out the state that has most in common with these tokens, with its own. One must be there."""
+        key = max(self._kept, key=lambda kept: shared(kept, tokens))
+        return list(key), self._kept.pop(key)
+
+    def clear(self) -> None:
+        """Keep none."""
+        self._kept.clear()
+
+
+def shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their start."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))
 
 
 def _name(key: str) -> str:
