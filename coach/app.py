@@ -155,6 +155,13 @@ class Coach:
         """
         return self._opened().search(clean(question), k, before=before, focus=focus, without=without)
 
+    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
+        """What a person may have meant: the guide's cases, in the words of those who ask, the likeliest first.
+
+        None where the guide is not the coach's own. Arguments and errors are those of `search`.
+        """
+        return self._opened().nearby(clean(question), before=before, without=without)
+
     def _opened(self) -> Retriever:
         with self._index_lock:
             if self._retriever is None:

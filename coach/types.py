@@ -249,6 +249,7 @@ class Reply:
     note: str = ""  # a quiet line about how it was made, such as "The model could not be used."
     verdict: Verdict = field(default_factory=lambda: Verdict("coach"))  # what the guardrails made of the message
     help: Help | None = None  # stays for the rest of a conversation in which there was danger
+    nearby: tuple[str, ...] = ()  # what the person may have meant instead: other cases of the guide, to be asked next
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def show_reply(coach: Any, reply: Reply) -> None:
         print()
         for passage in reply.passages:
             print(place(passage))
+    if reply.nearby:
+        print("\n" + coach.prompts.data("page")["nearby"] + "".join(f"\n- {case}" for case in reply.nearby))
     if reply.help and reply.action != "crisis":
         numbers = [reach for _, reach in reply.help.lines]
         print(f"\nHelp: {'; '.join([reply.help.emergency, *numbers, reply.help.finder])}")

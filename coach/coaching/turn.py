@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from coach.coaching.compose import POINTS, SURE, UNSURE, compose, plain
 from coach.coaching.fixed import Answer, Fixed
@@ -18,12 +18,12 @@ from coach.coaching.ground import Grounding, cited
 from coach.coaching.message import clean
 from coach.coaching.opening import Openings
 from coach.coaching.prompt import Prompts
-from coach.coaching.query import leans, query
+from coach.coaching.query import leans, pointed_at, query
 from coach.coaching.situation import Situations
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
-from coach.guide.chunk import sentences
+from coach.guide.chunk import sentences, unquoted
 from coach.guide.embed import Embedder
 from coach.llm.engine import Engine
 from coach.types import (
@@ -53,6 +53,7 @@ LONGEST = 5  # sentences of an answer by the model; small models go on for as lo
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
 LEGAL = "orders"  # the section for people whom a court keeps away
+NEARBY = 3  # other cases that are offered below an answer
 LEAVING = 4  # turns that leave the prompt together when the context window is full
 
 
@@ -79,6 +80,10 @@ class Search(Protocol):
         self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
     ) -> list[Passage]:
         """At most `k` passages, the best first; none if the guide does not cover the question."""
+        ...
+
+    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
+        """The guide's cases that a question may be about, the likeliest first."""
         ...
 
 
@@ -199,6 +204,7 @@ class Turns:
                 note=note,
                 verdict=verdict,
                 help=self._fixed.help(standing.danger),
+                nearby=self._nearby(text, history, verdict, passages),
             )
         )
 
@@ -247,12 +253,17 @@ class Turns:
             yield written.show(self._prompts.render("unsure", form=form), "\n\n")
 
     def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
-        ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
-        harmed = verdict.hints - {"legal_order"} or history.standing.danger
-        without = (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))
-        question, before = query(text, history)
-        found = self._search.search(question, self._passages, before=before, focus=True, without=without)
+        question, about = _asked(text, history, verdict)
+        found = self._search.search(question, self._passages, focus=True, **about)
+        if point := pointed_at(text, history):  # what it says beyond what was said of it comes first
+            point = replace(point, excerpt=" ".join(unquoted(point.text)))
+            found = [point, *(passage for passage in found if passage.id != point.id)][: self._passages]
         return [passage for passage in found if passage.trusted or self._harmless(passage)]
+
+    def _nearby(self, text: str, history: Conversation, verdict: Verdict, shown: Sequence[Passage]) -> tuple[str, ...]:
+        question, about = _asked(text, history, verdict)
+        answered = {passage.case for passage in shown}
+        return tuple(case for case in self._search.nearby(question, **about) if case not in answered)[:NEARBY]
 
     def _harmless(self, passage: Passage) -> bool:
         """Whether a passage of a person's own guide holds nothing that the coach would not say itself."""
@@ -340,6 +351,14 @@ def _sources(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     """Those passages that the answer cites, or all of them if it cites none."""
     cited = tuple(p for p in passages if f"[{p.number}]" in answer)
     return tuple(sorted(cited or passages, key=lambda p: p.number))
+
+
+def _asked(text: str, history: Conversation, verdict: Verdict) -> tuple[str, dict[str, Any]]:
+    """What to search for; what was said before it, and the sections to pass over."""
+    ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
+    harmed = verdict.hints - {"legal_order"} or history.standing.danger
+    question, before = query(text, history)
+    return question, {"before": before, "without": (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))}
 
 
 def _lead(passage: Passage, said: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ The weights were chosen on the development questions; benchmarks/retrieval.py re
 from __future__ import annotations
 
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
@@ -42,6 +43,7 @@ SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections h
 FOREIGN = -0.08  # a question is foreign if messages about other things are nearer than this (cosine, difference)
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
+NEARBY = 0.05  # likelihood of a case from which a question may be about it
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
@@ -127,7 +129,7 @@ class Retriever:
         the best one: better to answer from, while a list is better to look through. The sections `without` are
         passed over. What was said `before` counts too: the question is ranked alone and together with it.
         """
-        texts = [question, *([f"{before}\n{question}"] if before else [])]
+        texts = self._heard(question, before)
         vectors = self._embedder.encode(texts)
         vector = vectors[0]
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
@@ -149,6 +151,26 @@ class Retriever:
                 chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
                 chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
             return self._passages(db, vectors, readings, chosen, asks=bool(_ASKS.search(question)))
+
+    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
+        """The guide's cases that a question may be about, the likeliest first; few where it is plain which.
+
+        The sections `without` are passed over.
+        """
+        if not self._index.bridge_listed:
+            return []
+        readings = [self._asked.read(text) for text in self._heard(question, before)]
+        found = {
+            case: math.exp(sum(reading.case(section, case) for reading in readings) / len(readings))
+            for chunk, case in self._cases.items()
+            if (section := chunk.rsplit(".", 1)[0]) not in without
+        }
+        return [case for case in sorted(found, key=lambda case: -found[case]) if found[case] >= NEARBY]
+
+    def _heard(self, question: str, before: str) -> list[str]:
+        """What is read: the question alone, and after what was said before, if it is not a case's own words."""
+        alone = not before or question in self._cases.values()
+        return [question] if alone else [question, f"{before}\n{question}"]
 
     def _foreign(self, vector: Vectors) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""

@@ -6,7 +6,7 @@ import html
 import logging
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,7 @@ class Page:
             shown = [box, chatbot, state, card]
             box.submit(self._send, [box, chatbot, state], shown, concurrency_id="answer")
             chatbot.example_select(self._example, [chatbot, state], shown, concurrency_id="answer")
+            chatbot.option_select(self._offered, [chatbot, state], shown, concurrency_id="answer")
             chatbot.retry(self._retry, [chatbot, state], shown, concurrency_id="answer")
             chatbot.edit(self._edit, [chatbot, state], shown, concurrency_id="answer")
             box.stop(self._stop, None, None, queue=False)
@@ -297,6 +298,11 @@ class Page:
     ) -> Iterator[Any]:
         yield from self._answer(chosen.value["text"], history, state, request)
 
+    def _offered(
+        self, history: History, state: Conversation, chosen: gr.SelectData, request: gr.Request
+    ) -> Iterator[Any]:
+        yield from self._answer(str(chosen.value), history, state, request)
+
     def _retry(self, history: History, state: Conversation, retry: gr.RetryData, request: gr.Request) -> Iterator[Any]:
         yield from self._again(retry.index, None, history, state, request)
 
@@ -359,8 +365,9 @@ class Page:
                         note=note,
                         action=reply.action,
                         reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
+                        offers=bool(reply.nearby),
                     )
-                    shown = [*before, _message("assistant", final)]
+                    shown = [*before, _message("assistant", final, reply.nearby)]
                     situation = self._corrected.pop(tab, reply.conversation.situation)
                     after = replace(reply.conversation, situation=situation)
                     yield self._idle(), shown, after, self._card(reply.help)
@@ -382,5 +389,6 @@ def _html(name: str, *, visible: bool = True) -> gr.Markdown:
     return gr.Markdown(elem_id=name, visible=visible, latex_delimiters=[], container=False)
 
 
-def _message(role: str, content: str) -> dict[str, Any]:
-    return {"role": role, "content": content}
+def _message(role: str, content: str, offered: Sequence[str] = ()) -> dict[str, Any]:
+    """A message for the chat, with further ones to send at a click."""
+    return {"role": role, "content": content, "options": [{"value": text} for text in offered]}

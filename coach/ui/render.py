@@ -36,6 +36,7 @@ def answer(
     note: str = "",
     action: str = "coach",
     reasons: str = "",
+    offers: bool = False,
 ) -> str:
     """An answer with its sources below it.
 
@@ -46,6 +47,7 @@ def answer(
         note: A quiet line at the end.
         action: What the guardrails decided; a redirect and a crisis look different.
         reasons: HTML from `why`.
+        offers: Whether other questions follow, to be asked at a click.
     """
     numbers = {passage.number for passage in passages}
     paragraphs = "".join(f"<p>{_cite(part, numbers)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part)
@@ -54,7 +56,8 @@ def answer(
     listed = f'<div class="sources"><div class="sources-title">{html.escape(words["sources"])}</div>{sources}</div>'
     quiet = f'<div class="quiet">{html.escape(note)}</div>' if note else ""
     body = f'<div class="answer {action}">{label}{paragraphs}{reasons}</div>'
-    return f"{body}{listed if sources else ''}{quiet}"
+    nearby = f'<div class="quiet">{html.escape(words["nearby"])}</div>' if offers else ""
+    return f"{body}{listed if sources else ''}{quiet}{nearby}"
 
 
 def why(verdict: Verdict, words: Words) -> str:
@@ -91,11 +94,14 @@ def how(reply: Reply, model: str, words: Words) -> str:
 
 
 def _cite(text: str, numbers: set[int]) -> str:
+    """A paragraph with its citations as links; sentences in a row on one passage show it once, after the last."""
+
     def link(match: re.Match[str]) -> str:
         number = int(match[1])
         return f'<a class="cite cite-{number}" href="#">{number}</a>' if number in numbers else ""
 
-    return re.sub(r"\[(\d+)\]", link, html.escape(text)).replace("\n", "<br>")
+    once = re.sub(r"\s*(\[\d+\])(?=[^\[]*\1)", "", text)
+    return re.sub(r"\[(\d+)\]", link, html.escape(once)).replace("\n", "<br>")
 
 
 def source(passage: Passage, words: Words) -> str:

@@ -41,6 +41,16 @@ def test_a_question_is_answered_and_a_citation_opens_its_passage(page: Page) -> 
     expect(source.locator("summary")).to_contain_text("Different harms")
 
 
+def test_another_meaning_is_one_click_away(page: Page) -> None:
+    ask(page, "she knows about the messages and now its all different, what now")
+    finished(page)
+    offered = page.locator("#chat .option").first
+    case = offered.inner_text()
+    offered.click()
+    expect(page.get_by_test_id("user").last).to_contain_text(case)
+    expect(finished(page).locator("blockquote i").first).to_have_text(case)
+
+
 WATCH = """() => {
   window.seen = new Set();
   const note = () => document.querySelectorAll("[data-testid=bot]").forEach((bot) => window.seen.add(bot.innerText));

@@ -247,6 +247,8 @@ def test_what_is_certain_is_there_before_the_model_writes(guide_only: Coach) -> 
 
 def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Coach) -> None:
     class Unsure:
+        nearby = guide_only.nearby
+
         def search(self, question: str, k: int = 4, **more: Any) -> list[Passage]:
             return [replace(passage, score=0.3) for passage in guide_only.search(question, k, **more)]
 
@@ -255,3 +257,15 @@ def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Co
     reply = last(asking.reply("well. thursday happened, and then the aunt")).reply
     assert "in one plain sentence" in reply.text
     assert reply.text.count("?") == 1
+
+
+def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_only: Coach) -> None:
+    first = answer(guide_only, "she knows about the messages and now its all different, what now")
+    assert 0 < len(first.nearby) <= 3
+    assert not {passage.case for passage in first.passages}.intersection(first.nearby)
+    for case in first.nearby:
+        assert answer(guide_only, case, first.conversation).passages[0].case == case
+
+
+def test_where_it_is_plain_what_was_meant_nothing_else_is_offered(guide_only: Coach) -> None:
+    assert answer(guide_only, "They just walked out, should I go after them?").nearby == ()
