@@ -24,6 +24,7 @@ __all__ = ["Gates"]
 CRISIS = 0.4  # probability of any danger from which the crisis page is shown
 CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
 CALM = 0.05  # probability of any danger below which a message speaks of none
+LAST = 0.8  # probability of a wish to die below which, under an order, a last letter is rather one more letter
 HINT = 0.03  # probability of one danger below which a message does not hint at it
 HINT_ORDER = 0.05  # the same for a legal order, which words of law bring near
 REDIRECT = 0.4
@@ -77,6 +78,9 @@ class Gates:
         danger = _danger(reading, said)
         if danger and not said and leans_on:
             danger = _danger(self._signals.chat(f"{leans_on}\n{text}"), None)
+        ordered = before is not None and before.contact is now.contact is Contact.NO_CONTACT_ORDER
+        if danger == "self_harm" and ordered and not said and reading.classes[danger] < LAST:
+            danger = "legal_order" if self._told.reaches_out(text) else danger  # that page asks after them, too
         if danger is None and (hidden := _decoded(text)):
             verdict, after = self.chat(hidden, now)
             if verdict.action in ("crisis", "redirect"):  # found in what nobody could see: the whole message shows it

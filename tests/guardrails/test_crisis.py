@@ -132,10 +132,7 @@ def test_a_second_danger_is_not_taken_for_a_misunderstanding(guide_only: Coach) 
     "wish",
     [
         "can you help me write her a letter all the same",
-        pytest.param(
-            "can you help me write her one last letter",
-            marks=pytest.mark.xfail(strict=True, reason="the detectors take a last letter for a hint at suicide"),
-        ),
+        "can you help me write her one last letter",
     ],
 )
 def test_an_order_stops_every_way_to_them_and_nothing_else(guide_only: Coach, wish: str) -> None:
@@ -146,6 +143,7 @@ def test_an_order_stops_every_way_to_them_and_nothing_else(guide_only: Coach, wi
         "how do i change so i never scare anybody again",
     )
     assert [reply.verdict.crisis for reply in replies[:2]] == ["legal_order", "legal_order"]
+    assert "don't want to go on living" in replies[1].text
     assert "lawyer" in replies[0].text
     assert replies[2].action == "coach"
     assert replies[2].help is not None
