@@ -6,7 +6,9 @@ Questions stand in benchmarks/questions/: 150 for development and 160 for the te
 hands before the method, each with the sections of the coach's guide that a fair judge would accept, and
 with those of a second, unmarked plain-text guide. That guide is not ours to ship: give its path with
 --reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened; they
-have the sections of the coach's guide only. The talks are conversations, 24 for each, whose later messages mostly mean
+have the sections of the coach's guide only. All of these have the cases of the guide that a careful friend would accept
+as a full answer, labelled by readers who did not see what the search finds: an answer leads with the first case and
+rests on two or three passages. The talks are conversations, 24 for each, whose later messages mostly mean
 something only after the earlier ones; the coach is told these as in a conversation, the others what a person typed.
 
 Compared in the same run, with the same embedder: a splitter of 1,000 characters overlapping by 200, and
@@ -44,6 +46,7 @@ class Question:
 
     text: str
     sections: frozenset[str]
+    cases: frozenset[str]
     foreign: bool
     before: Conversation
 
@@ -56,7 +59,8 @@ def load(split: str, key: str) -> list[Question]:
     for number, row in enumerate(rows):
         earlier = turns[row.get("talk", -number)]
         sections = frozenset(row.get(key, []))
-        found.append(Question(row["question"], sections, not row["sections"], Conversation(tuple(earlier))))
+        cases = frozenset(row.get("cases", []))
+        found.append(Question(row["question"], sections, cases, not row["sections"], Conversation(tuple(earlier))))
         earlier.append(Turn(row["question"], "", ""))
     return found
 
@@ -69,6 +73,19 @@ def coach_finder(coach: Coach, by_title: bool) -> Finder:
         return [p.title if by_title else p.section for p in coach.search(text, 4, before=earlier)]
 
     return find
+
+
+def cases_found(coach: Coach, questions: list[Question]) -> str:
+    """How often an answer would lead with a case that answers the question, and how often it would hold one."""
+    asked = [question for question in questions if question.cases]
+    found = []
+    for question in asked:
+        text, earlier = query(question.text, question.before)
+        passages = coach.search(text, coach.settings.passages, before=earlier, focus=True)
+        found.append([passage.case for passage in passages])
+    leads = sum(cases[:1] != [] and cases[0] in q.cases for cases, q in zip(found, asked, strict=True))
+    holds = sum(bool(q.cases.intersection(cases)) for cases, q in zip(found, asked, strict=True))
+    return f"leads with the right case {leads / len(asked):.2f}, holds it {holds / len(asked):.2f}, of {len(asked)}"
 
 
 def nearest_finder(texts: list[tuple[str, str]], embedder: Embedder) -> Finder:
@@ -165,6 +182,8 @@ def main() -> None:
                     f"{method:24}"
                     + "".join(f"{v:12.2f}" if v != int(v) or v <= 1 else f"{v:12.0f}" for v in result.values())
                 )
+            if any(question.cases for question in questions) and not by_title:
+                print(cases_found(coach, questions))
             if options.misses and options.set.endswith("dev"):
                 for question in questions:
                     found = methods["coach"](question.text, question.before)

@@ -151,7 +151,14 @@ def forever(
         yield from batches
 
 
-def train(model: Adapted, loss_at: Callable[[int], Tensor], steps: int, rates: tuple[float, float]) -> dict[str, Any]:
+def train(
+    model: Adapted,
+    loss_at: Callable[[int], Tensor],
+    steps: int,
+    rates: tuple[float, float],
+    *,
+    gently: bool = False,
+) -> dict[str, Any]:
     """Run the steps and return the arrays, from the running mean of the weights.
 
     Args:
@@ -159,12 +166,14 @@ def train(model: Adapted, loss_at: Callable[[int], Tensor], steps: int, rates: t
         loss_at: How wrong the model is about the examples of a step; steps count from 1.
         steps: How many.
         rates: The highest learning rates, of the adapter and of the heads.
+        gently: At half these rates, for weights that are to be kept in the main.
     """
     adapter, heads = model.trained()
     trained = [*adapter, *heads]
     mean = [p.detach().clone() for p in trained]
     optimiser = torch.optim.AdamW([{"params": adapter}, {"params": heads}], weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, list(rates), total_steps=steps + 1, pct_start=0.05)
+    highest = [rate / 2 if gently else rate for rate in rates]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, highest, total_steps=steps + 1, pct_start=0.05)
     started, running = time.time(), 0.0
     for step in range(1, steps + 1):
         loss = loss_at(step)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.labelled import Sentence
+from benchmarks.labelled import Sentence, read_chat
 from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, train
@@ -57,15 +57,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=CORPUS / "asked.npz")
     options = parser.parse_args()
     cases = cases_of(CORPUS)
-    cells = [f"{section}\t{case}" for section, found in cases.items() for case in ("", *found)]
+    cells = [f"{section}\t{case}" for section, found in cases.items() for case in ("", *found)] + [f"{NONE}\t"]
     examples = [
-        Sentence(f"{section}\t{next((c for c in cases[section] if p.case and c.startswith(p.case)), '')}", p.text)
+        Sentence(
+            f"{section}\t{next((c for c in cases.get(section, ()) if p.case and c.startswith(p.case)), '')}", p.text
+        )
         for section, phrases in load_phrases(CORPUS).items()
         for p in phrases
-        if section != NONE
     ]
     examples += [Sentence(name, case) for name in cells if (case := name.split("\t")[1])]
-    sections = list(cases)
+    for file in sorted((ROOT / "prompts" / "guardrails" / "examples").glob("chat_*.tsv")):
+        examples += [Sentence(f"{NONE}\t", chat.text) for chat in read_chat(file) if chat.action == "off_topic"]
+    sections = [*cases, NONE]
     section_of = torch.tensor([sections.index(name.split("\t")[0]) for name in cells])
     print(f"{len(examples)} messages, {len(sections)} sections, {len(cells) - len(sections)} cases", flush=True)
     torch.manual_seed(SEED)
@@ -90,8 +93,8 @@ def main() -> None:
             found, wanted, label_smoothing=0.1
         )
 
-    rates = (RATES[0] / 2, RATES[1] / 2) if options.go_on else RATES
-    np.savez_compressed(options.out, cells=np.array(cells), **train(model, loss, options.steps, rates))
+    found = train(model, loss, options.steps, RATES, gently=options.go_on)
+    np.savez_compressed(options.out, cells=np.array(cells), **found)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 
 

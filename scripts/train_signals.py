@@ -210,11 +210,9 @@ def main() -> None:
         before = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
         if options.go_on:
             training.model.restore({key.removeprefix(f"{name}/"): array for key, array in before.items()})
-        share = 0.5 if options.go_on else 1.0
-        rates = RATES[name][0] * share, RATES[name][1] * share
         print(f"{name}:", flush=True)
-        found = {f"{name}/{key}": a for key, a in train(training.model, training.loss, options.steps, rates).items()}
-        arrays |= found
+        found = train(training.model, training.loss, options.steps, RATES[name], gently=options.go_on)
+        arrays |= {f"{name}/{key}": array for key, array in found.items()}
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 

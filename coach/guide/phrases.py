@@ -17,19 +17,22 @@ NONE = "none"  # the section of messages that no guide of this kind answers
 
 
 class Phrase(NamedTuple):
-    """A message, and the first words of the section's case that answers it; "" where none does."""
+    """A message, the last one of several where there are line breaks, and the first words of the case for it."""
 
     text: str
     case: str
 
 
 def load_phrases(corpus: Path) -> dict[str, list[Phrase]]:
-    """Read `asked.tsv` of a guide's folder: section id, message, case. An absent file is no messages."""
+    r"""Read `asked.tsv` of a guide's folder: section id, message, case. An absent file is no messages.
+
+    A line break is written \n; the case is "" where none answers the message.
+    """
     file = corpus / "asked.tsv"
     phrases: dict[str, list[Phrase]] = {}
     if file.is_file():
         for line in file.read_text(encoding="utf-8").splitlines():
             section, text, case = (*line.split("\t"), "", "")[:3]
             if text:
-                phrases.setdefault(section, []).append(Phrase(text, case))
+                phrases.setdefault(section, []).append(Phrase(text.replace("\\n", "\n"), case))
     return phrases
