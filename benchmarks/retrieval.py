@@ -31,12 +31,14 @@ import numpy as np
 
 from coach import Coach, Conversation
 from coach.coaching.query import query
+from coach.coaching.turn import NEARBY
 from coach.guide import read
 from coach.guide.chunk import chunks
 from coach.guide.embed import Embedder
 from coach.types import Turn
 
 QUESTIONS = Path(__file__).parent / "questions"
+CASES = ("an answer leads with it", "holds it", "holds or offers it")
 Finder = Callable[[str, Conversation], list[str]]  # a question and what was said before it in, sections out
 
 
@@ -76,16 +78,18 @@ def coach_finder(coach: Coach, by_title: bool) -> Finder:
 
 
 def cases_found(coach: Coach, questions: list[Question]) -> str:
-    """How often an answer would lead with a case that answers the question, and how often it would hold one."""
+    """How often an answer leads with a case that answers the question, holds one, or is followed by one to click."""
     asked = [question for question in questions if question.cases]
-    found = []
+    leads = holds = offers = 0
     for question in asked:
         text, earlier = query(question.text, question.before)
-        passages = coach.search(text, coach.settings.passages, before=earlier, focus=True)
-        found.append([passage.case for passage in passages])
-    leads = sum(cases[:1] != [] and cases[0] in q.cases for cases, q in zip(found, asked, strict=True))
-    holds = sum(bool(q.cases.intersection(cases)) for cases, q in zip(found, asked, strict=True))
-    return f"leads with the right case {leads / len(asked):.2f}, holds it {holds / len(asked):.2f}, of {len(asked)}"
+        found = coach.consult(text, before=earlier)
+        cases = [passage.case for passage in (*found.passages, *([found.instead] if found.instead else []))]
+        leads += cases[:1] != [] and cases[0] in question.cases
+        holds += bool(question.cases.intersection(cases))
+        offers += bool(question.cases.intersection([*cases, *found.nearby[:NEARBY]]))
+    shares = (f"{what} {count / len(asked):.2f}" for what, count in zip(CASES, (leads, holds, offers), strict=True))
+    return f"{len(asked)} with a case: {', '.join(shares)}"
 
 
 def nearest_finder(texts: list[tuple[str, str]], embedder: Embedder) -> Finder:

@@ -32,7 +32,7 @@ from coach.llm import catalog, download
 from coach.llm.engine import Engine
 from coach.llm.llama import LlamaEngine
 from coach.settings import Settings
-from coach.types import Contact, Conversation, Danger, Event, Help, Passage, Review, Verdict
+from coach.types import Contact, Conversation, Danger, Event, Found, Help, Passage, Review, Verdict
 
 __all__ = ["Coach", "choose_model"]
 
@@ -134,17 +134,13 @@ class Coach:
             self._retriever = None
             return self.index.build(report)
 
-    def search(
-        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
-    ) -> list[Passage]:
-        """The passages that answer a question best.
+    def search(self, question: str, k: int = 4, *, before: str = "") -> list[Passage]:
+        """The passages that answer a question best, each from another section.
 
         Args:
             question: In a person's own words.
             k: How many at most, 1 to 4.
             before: What was said before it in a conversation, which it may lean on.
-            focus: Rather several passages of the best section than unlikely sections.
-            without: Sections to pass over.
 
         Returns:
             The best first, numbered from 1; none if the guide does not cover the question.
@@ -153,14 +149,14 @@ class Coach:
             InputError: The question is empty, far too long, or not in English.
             GuideError: The guide cannot be read or indexed.
         """
-        return self._opened().search(clean(question), k, before=before, focus=focus, without=without)
+        return self._opened().search(clean(question), k, before=before)
 
-    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
-        """What a person may have meant: the guide's cases, in the words of those who ask, the likeliest first.
+    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+        """What to answer a question from, and what else may have been meant by it.
 
-        None where the guide is not the coach's own. Arguments and errors are those of `search`.
+        Arguments and errors are those of `search`, but for the sections `without`, which are passed over.
         """
-        return self._opened().nearby(clean(question), before=before, without=without)
+        return self._opened().consult(clean(question), most, before=before, without=without)
 
     def _opened(self) -> Retriever:
         with self._index_lock:

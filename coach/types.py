@@ -20,6 +20,7 @@ __all__ = [
     "DraftAction",
     "Event",
     "Finding",
+    "Found",
     "Help",
     "Message",
     "Passage",
@@ -178,6 +179,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the guide has for an answer."""
+
+    passages: tuple[Passage, ...] = ()  # to answer from, the best first; none if it does not cover the question
+    instead: Passage | None = None  # what may have been meant, if it was not the first
+    nearby: tuple[str, ...] = ()  # further cases, in the words of those who ask, the likeliest first
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one generation cost."""
 
@@ -249,7 +259,7 @@ class Reply:
     note: str = ""  # a quiet line about how it was made, such as "The model could not be used."
     verdict: Verdict = field(default_factory=lambda: Verdict("coach"))  # what the guardrails made of the message
     help: Help | None = None  # stays for the rest of a conversation in which there was danger
-    nearby: tuple[str, ...] = ()  # what the person may have meant instead: other cases of the guide, to be asked next
+    nearby: tuple[str, ...] = ()  # what else may have been meant: cases of the guide, to be asked next
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from coach.coaching.compose import POINTS, SURE, UNSURE, compose, plain
 from coach.coaching.fixed import Answer, Fixed
@@ -31,6 +31,7 @@ from coach.types import (
     Conversation,
     Done,
     Event,
+    Found,
     Message,
     Passage,
     Reply,
@@ -76,14 +77,8 @@ class _Written:
 class Search(Protocol):
     """Finds passages of the guide."""
 
-    def search(
-        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
-    ) -> list[Passage]:
-        """At most `k` passages, the best first; none if the guide does not cover the question."""
-        ...
-
-    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
-        """The guide's cases that a question may be about, the likeliest first."""
+    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+        """At most so many passages to answer from, and what else may have been meant."""
         ...
 
 
@@ -156,14 +151,15 @@ class Turns:
         elsewhere = verdict.action == "off_topic" and not (history.turns and leans(text))
         if not answered and (elsewhere or self._fixed.foreign(text)):
             answered = self._fixed.not_covered(text, standing, history)
-        found = [] if answered else self._find(text, history, verdict)
+        found = Found() if answered else self._find(text, history, verdict)
         retrieved = time.perf_counter() - started
-        if not found:
+        if not found.passages:
             answered = answered or self._fixed.not_covered(text, standing, history)
             yield from self._finish(text, verdict, answered, history, situation, retrieved)
             return
-        passages = history.numbered(found)
-        yield Sources(passages)
+        passages = found.passages
+        sources = (*passages, found.instead) if found.instead else passages
+        yield Sources(sources)
         due = situation != history.situation or len(history.turns) % LEAVING == 0  # so that no window lacks it
         about = self._situations.line(situation) if due else ""
         opening = self._openings(text, passages, history)
@@ -187,15 +183,16 @@ class Turns:
             note = error.message
         stopped, held = stop.is_set(), len(written.stood) >= written.needed
         if not stopped:
-            yield from self._rest(written, passages, opening, said, len(history.turns), " " if lead else "\n\n")
+            yield from self._rest(written, found, opening, said, len(history.turns), " " if lead else "\n\n")
         elif written.stood and not held:
             yield written.show(" ".join(written.stood))
         answer = written.text
-        turn = Turn(text, prompt, answer, tuple(new), standing, before=history.situation)
+        numbered = tuple(dict.fromkeys((*new, *_sources(answer, sources))))
+        turn = Turn(text, prompt, answer, numbered, standing, before=history.situation)
         yield Done(
             Reply(
                 text=answer,
-                passages=_sources(answer, passages),
+                passages=_sources(answer, sources),
                 action="coach",
                 made_by="model" if held or stopped else "guide",
                 conversation=Conversation((*history.turns, turn), situation),
@@ -204,7 +201,7 @@ class Turns:
                 note=note,
                 verdict=verdict,
                 help=self._fixed.help(standing.danger),
-                nearby=self._nearby(text, history, verdict, passages),
+                nearby=found.nearby[:NEARBY],
             )
         )
 
@@ -238,9 +235,13 @@ class Turns:
                     enough.set()
 
     def _rest(
-        self, written: _Written, passages: Sequence[Passage], opening: str, said: list[str], form: int, between: str
+        self, written: _Written, found: Found, opening: str, said: list[str], form: int, between: str
     ) -> Iterator[Token]:
-        """What the guide adds: to a short answer of the model a paragraph, where too little of it stood the whole."""
+        """What the guide adds: to a short answer of the model a paragraph, where too little of it stood the whole.
+
+        Then, what may have been meant instead.
+        """
+        passages = found.passages
         held = len(written.stood) >= written.needed
         if not held or len(written.text.split()) < BRIEF:
             said = [*said, *sentences(written.text)]
@@ -249,21 +250,27 @@ class Turns:
             if more or not written.text:
                 more = more or self._prompts.render("all_said", form=form)
                 yield written.show(more, "\n\n" if held else between)
-        if passages[0].score < UNSURE and passages[0].trusted:
+        if found.instead and (other := " ".join(sentences(found.instead.excerpt)[:2])) not in " ".join(said):
+            case, number = found.instead.case, found.instead.number
+            yield written.show(self._prompts.render("instead", case=case, text=other, number=number, form=form), "\n\n")
+        elif passages[0].score < UNSURE and passages[0].trusted:
             yield written.show(self._prompts.render("unsure", form=form), "\n\n")
 
-    def _find(self, text: str, history: Conversation, verdict: Verdict) -> list[Passage]:
-        question, about = _asked(text, history, verdict)
-        found = self._search.search(question, self._passages, focus=True, **about)
-        if point := pointed_at(text, history):  # what it says beyond what was said of it comes first
+    def _find(self, text: str, history: Conversation, verdict: Verdict) -> Found:
+        """What to answer from, numbered for the conversation; the point that a message speaks of comes first."""
+        ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
+        harmed = verdict.hints - {"legal_order"} or history.standing.danger
+        without = (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))
+        question, before = query(text, history)
+        found = self._search.consult(question, self._passages, before=before, without=without)
+        passages = [passage for passage in found.passages if passage.trusted or self._harmless(passage)]
+        if point := pointed_at(text, history):
             point = replace(point, excerpt=" ".join(unquoted(point.text)))
-            found = [point, *(passage for passage in found if passage.id != point.id)][: self._passages]
-        return [passage for passage in found if passage.trusted or self._harmless(passage)]
-
-    def _nearby(self, text: str, history: Conversation, verdict: Verdict, shown: Sequence[Passage]) -> tuple[str, ...]:
-        question, about = _asked(text, history, verdict)
-        answered = {passage.case for passage in shown}
-        return tuple(case for case in self._search.nearby(question, **about) if case not in answered)[:NEARBY]
+            passages = [point, *(passage for passage in passages if passage.id != point.id)][: self._passages]
+        if not passages or found.instead is None:
+            return replace(found, passages=history.numbered(passages))
+        *numbered, instead = history.numbered([*passages, found.instead])
+        return replace(found, passages=tuple(numbered), instead=instead)
 
     def _harmless(self, passage: Passage) -> bool:
         """Whether a passage of a person's own guide holds nothing that the coach would not say itself."""
@@ -310,7 +317,7 @@ class Turns:
         start = 0
         while True:
             kept = history.turns[start:]
-            given = {passage.id for turn in kept if turn.prompt for passage in turn.passages}
+            given = {p.id for turn in kept for p in turn.passages if f"\n[{p.number}] " in turn.prompt}
             new = [passage for passage in passages if passage.id not in given]
             prompt = self._prompts.turn(text, new, [p for p in passages if p.id in given], about)
             messages = self._prompts.messages(Conversation(kept), prompt)
@@ -351,14 +358,6 @@ def _sources(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     """Those passages that the answer cites, or all of them if it cites none."""
     cited = tuple(p for p in passages if f"[{p.number}]" in answer)
     return tuple(sorted(cited or passages, key=lambda p: p.number))
-
-
-def _asked(text: str, history: Conversation, verdict: Verdict) -> tuple[str, dict[str, Any]]:
-    """What to search for; what was said before it, and the sections to pass over."""
-    ordered = "legal_order" in verdict.hints or history.standing.contact is Contact.NO_CONTACT_ORDER
-    harmed = verdict.hints - {"legal_order"} or history.standing.danger
-    question, before = query(text, history)
-    return question, {"before": before, "without": (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))}
 
 
 def _lead(passage: Passage, said: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,6 @@ from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
 
 __all__ = ["Asked", "Reading"]
-
-KEPT = 8  # readings; a turn asks twice for the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,9 @@ class Asked:
         self._folder = folder
         self._weights = weights
         self._lock = threading.Lock()
-        self.read = lru_cache(KEPT)(self._read)
         self._loaded: tuple[Encoder, Array, Array, list[tuple[str, str]]] | None = None
 
-    def _read(self, message: str) -> Reading:
+    def read(self, message: str) -> Reading:
         """What the guide is asked for in a message.
 
         Raises:

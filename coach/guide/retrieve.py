@@ -20,6 +20,8 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,7 @@ from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index, Neighbour
 from coach.guide.phrases import NONE
-from coach.types import Passage
+from coach.types import Found, Passage
 
 __all__ = ["Retriever", "passage_beginning"]
 
@@ -43,7 +45,8 @@ SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections h
 FOREIGN = -0.08  # a question is foreign if messages about other things are nearer than this (cosine, difference)
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
-NEARBY = 0.05  # likelihood of a case from which a question may be about it
+INSTEAD = 0.08  # likelihood of a second case from which an answer speaks of it, too
+NEARBY = 0.03  # and from which it is offered
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
@@ -63,6 +66,14 @@ _ASKS = re.compile(  # whether somebody asks for a yes or no
     r" (?:i|it|this|that|there|he|she|they|we|u|you|my|me)\b",
     re.IGNORECASE,
 )
+
+
+class _Heard(NamedTuple):
+    """A text that was searched for."""
+
+    text: str
+    vector: Vectors  # (dimensions,)
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,73 +131,84 @@ class Retriever:
         self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
         self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 
-    def search(
-        self, question: str, k: int = 4, *, before: str = "", focus: bool = False, without: Collection[str] = ()
-    ) -> list[Passage]:
-        """At most `k` passages, the best first, numbered from 1; none if the guide does not cover it.
+    def search(self, question: str, k: int = 4, *, before: str = "") -> list[Passage]:
+        """At most `k` passages to look through, the best first, numbered from 1; none if the guide does not cover it.
 
-        Each comes from another section. With `focus`, unlikely sections make room for further passages of
-        the best one: better to answer from, while a list is better to look through. The sections `without` are
-        passed over. What was said `before` counts too: the question is ranked alone and together with it.
+        Each comes from another section. What was said `before` counts too: the question is ranked alone and together
+        with it.
         """
-        texts = self._heard(question, before)
-        vectors = self._embedder.encode(texts)
-        vector = vectors[0]
-        own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
-        if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
-            return []
-        readings = [self._asked.read(text) for text in texts]
+        heard = self._hear(question, before)
         with self._index.catalogue() as db:
-            heard = zip(texts, vectors, readings, strict=True)
-            bridge = np.mean([self._rank_bridge(db, *one) for one in heard], axis=0)
-            ranked: list[list[tuple[str, float]]] = []
-            if self._index.bridge_listed:
-                ranked.append(_best(self._bridge, _softmax(bridge / SHARPNESS)))
-            if self._own:
-                ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
-            ranked = [[pair for pair in pairs if pair[0] not in without] for pairs in ranked]
-            chosen = [pair for rank in zip(*(r[:k] + [("", 0.0)] * k for r in ranked), strict=False) for pair in rank]
-            chosen = [pair for pair in chosen if pair[0]][:k]
-            if focus:
-                chosen = [pair for pair in chosen if pair[1] >= LIKELY or pair == chosen[0]]
-                chosen += chosen[:1] * (min(k, PASSAGES_A_SECTION) - len(chosen))
-            return self._passages(db, vectors, readings, chosen, asks=bool(_ASKS.search(question)))
+            return self._passages(db, heard, self._rank(db, heard)[:k])
 
-    def nearby(self, question: str, *, before: str = "", without: Collection[str] = ()) -> list[str]:
-        """The guide's cases that a question may be about, the likeliest first; few where it is plain which.
+    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+        """What to answer from: `most` passages at most, from few sections, and what else may have been meant.
 
         The sections `without` are passed over.
         """
-        if not self._index.bridge_listed:
-            return []
-        readings = [self._asked.read(text) for text in self._heard(question, before)]
-        found = {
-            case: math.exp(sum(reading.case(section, case) for reading in readings) / len(readings))
-            for chunk, case in self._cases.items()
-            if (section := chunk.rsplit(".", 1)[0]) not in without
-        }
-        return [case for case in sorted(found, key=lambda case: -found[case]) if found[case] >= NEARBY]
+        heard = self._hear(question, before)
+        with self._index.catalogue() as db:
+            ranked = self._rank(db, heard, without)
+            chosen = [pair for pair in ranked[:most] if pair[1] >= LIKELY or pair == ranked[0]]
+            chosen += chosen[:1] * (min(most, PASSAGES_A_SECTION) - len(chosen))
+            passages = self._passages(db, heard, chosen)
+            if not passages or not self._index.bridge_listed:
+                return Found(tuple(passages))
+            said = {passage.case for passage in passages}
+            cases = [(chunk, p) for chunk, p in self._likely_cases(heard, without) if self._cases[chunk] not in said]
+            instead = None
+            if cases and cases[0][1] >= INSTEAD:
+                (chunk, likelihood), *cases = cases
+                instead = replace(_passage(db, chunk), number=len(passages) + 1, score=round(likelihood, 4))
+                instead = replace(instead, excerpt=_answer(instead.text, heard))
+            return Found(tuple(passages), instead, tuple(self._cases[chunk] for chunk, _ in cases))
 
-    def _heard(self, question: str, before: str) -> list[str]:
-        """What is read: the question alone, and after what was said before, if it is not a case's own words."""
+    def _hear(self, question: str, before: str) -> list[_Heard]:
+        """A question alone, and together with what was said before, if it is not a case's own words."""
         alone = not before or question in self._cases.values()
-        return [question] if alone else [question, f"{before}\n{question}"]
+        texts = [question] if alone else [question, f"{before}\n{question}"]
+        vectors = self._embedder.encode(texts)
+        return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
+
+    def _rank(
+        self, db: sqlite3.Connection, heard: Sequence[_Heard], without: Collection[str] = ()
+    ) -> list[tuple[str, float]]:
+        """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
+        vector = heard[0].vector
+        own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
+        if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
+            return []
+        bridge = np.mean([self._rank_bridge(db, one) for one in heard], axis=0)
+        ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
+        if self._own:
+            ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
+        return [pair for pairs in zip_longest(*ranked) for pair in pairs if pair and pair[0] not in without]
+
+    def _likely_cases(self, heard: Sequence[_Heard], without: Collection[str]) -> list[tuple[str, float]]:
+        """The chunks of the cases that a question may be about, and how likely each is, the likeliest first."""
+        found = []
+        for chunk, case in self._cases.items():
+            section = chunk.rsplit(".", 1)[0]
+            likelihood = math.exp(sum(one.reading.case(section, case) for one in heard) / len(heard))
+            if likelihood >= NEARBY and section not in without:
+                found.append((chunk, likelihood))
+        return sorted(found, key=lambda pair: -pair[1])
 
     def _foreign(self, vector: Vectors) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
         other, about = self._messages.compare(vector, NONE, 3)
         return about < FAR or other - about > FOREIGN
 
-    def _rank_bridge(self, db: sqlite3.Connection, question: str, vector: Vectors, reading: Reading) -> Scores:
-        asked = self._messages.means(vector, self._bridge, NEAREST_QUESTIONS)
-        texts = self._texts.means(vector, self._bridge, 1)
+    def _rank_bridge(self, db: sqlite3.Connection, heard: _Heard) -> Scores:
+        asked = self._messages.means(heard.vector, self._bridge, NEAREST_QUESTIONS)
+        texts = self._texts.means(heard.vector, self._bridge, 1)
         words = np.zeros(len(self._bridge))
         places = {key: i for i, key in enumerate(self._bridge)}
-        for section, score in _shared_words(db, question):
+        for section, score in _shared_words(db, heard.text):
             if section in places:
                 words[places[section]] = score
         scores = (
-            (W_TAUGHT, np.array(reading.sections(self._bridge))),
+            (W_TAUGHT, np.array(heard.reading.sections(self._bridge))),
             (W_ASKED, asked),
             (W_WORDS, words),
             (W_TEXT, texts),
@@ -200,22 +222,16 @@ class Retriever:
         return _softmax(total / SHARPNESS)
 
     def _passages(
-        self,
-        db: sqlite3.Connection,
-        vectors: Vectors,
-        readings: Sequence[Reading],
-        chosen: Sequence[tuple[str, float]],
-        *,
-        asks: bool,
+        self, db: sqlite3.Connection, heard: Sequence[_Heard], chosen: Sequence[tuple[str, float]]
     ) -> list[Passage]:
         """The chunk of each section that is nearest and likeliest; after a case, what the section says in general."""
         sections = list(dict.fromkeys(section for section, _ in chosen))
         texts, lines = ({c: rows for s in sections for c, rows in self._chunks(s)[at].items()} for at in (0, 1))
 
         def fit(chunk: str) -> float:
-            near = float((texts[chunk] @ vectors.T).max(axis=0).mean())
+            near = float(np.mean([(texts[chunk] @ one.vector).max() for one in heard]))
             section, case = chunk.rsplit(".", 1)[0], self._cases.get(chunk, "")
-            return NEARNESS * near + sum(reading.case(section, case) for reading in readings) / len(readings)
+            return NEARNESS * near + sum(one.reading.case(section, case) for one in heard) / len(heard)
 
         order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
@@ -228,8 +244,8 @@ class Retriever:
                 order.remove(left[0])
                 passage = replace(_passage(db, left[0]), number=len(passages) + 1, score=round(score, 4))
                 told = any(p.section == section and not p.case for p in passages)
-                excerpt = _excerpt(passage, lines[left[0]] @ vectors[0], again=told)
-                passages.append(replace(passage, excerpt=excerpt if asks else _unasked(excerpt)))
+                excerpt = _excerpt(passage, lines[left[0]] @ heard[0].vector, again=told)
+                passages.append(replace(passage, excerpt=_answer(excerpt, heard)))
         return passages
 
     def _read_chunks(self, section: str) -> tuple[dict[str, Vectors], dict[str, Vectors]]:
@@ -278,9 +294,11 @@ def _excerpt(passage: Passage, nearness: Vectors, *, again: bool) -> str:
     return " ".join(["" if again else passage.takeaway, *lines]).strip()
 
 
-def _unasked(answer: str) -> str:
-    """An answer without the yes or no that it begins with, for somebody who did not ask."""
-    rest = re.sub(r"^(?:Yes|No), ", "", answer)
+def _answer(excerpt: str, heard: Sequence[_Heard]) -> str:
+    """What is answered, without the yes or no that it begins with where nobody asked for one."""
+    if _ASKS.search(heard[0].text):
+        return excerpt
+    rest = re.sub(r"^(?:Yes|No), ", "", excerpt)
     return rest[:1].upper() + rest[1:]
 
 

@@ -13,7 +13,7 @@ from coach.coaching.opening import Openings
 from coach.coaching.turn import Turns
 from coach.errors import InputError, ModelError
 from coach.guide.chunk import sentences
-from coach.types import Message, Passage, Usage
+from coach.types import Found, Message, Usage
 from tests.conftest import answer
 
 QUESTION = "I lied to her about money for two years and she left. What do I do first?"
@@ -223,7 +223,7 @@ def test_bad_input_is_refused_before_anything_is_loaded(coach: Coach, message: s
 
 def test_a_case_leads_with_its_first_sentence_whatever_the_model_begins_with(guide_only: Coach) -> None:
     question = "ok she answered. she said thanks for saying that, i need time. do i reply or not"
-    passage = guide_only.search(question, 3, focus=True)[0]
+    passage = guide_only.consult(question).passages[0]
     first, second, third, *_ = sentences(passage.text)
     assert passage.case
     reply = last(turns(guide_only, Scripted(f"{third} {first} {second} ")).reply(question)).reply
@@ -247,10 +247,9 @@ def test_what_is_certain_is_there_before_the_model_writes(guide_only: Coach) -> 
 
 def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Coach) -> None:
     class Unsure:
-        nearby = guide_only.nearby
-
-        def search(self, question: str, k: int = 4, **more: Any) -> list[Passage]:
-            return [replace(passage, score=0.3) for passage in guide_only.search(question, k, **more)]
+        def consult(self, question: str, most: int = 3, **more: Any) -> Found:
+            found = guide_only.consult(question, most, **more)
+            return Found(tuple(replace(passage, score=0.3) for passage in found.passages))
 
     asking = turns(guide_only, None)
     asking._search = Unsure()
@@ -263,6 +262,7 @@ def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_
     first = answer(guide_only, "she knows about the messages and now its all different, what now")
     assert 0 < len(first.nearby) <= 3
     assert not {passage.case for passage in first.passages}.intersection(first.nearby)
+    assert first.passages[-1].case in first.text  # the nearest of them is answered at once
     for case in first.nearby:
         assert answer(guide_only, case, first.conversation).passages[0].case == case
 

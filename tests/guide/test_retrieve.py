@@ -37,8 +37,8 @@ def test_passages_are_numbered_come_from_different_sections_and_know_their_place
         assert passage.text.split("\n")[0] in " ".join(source[passage.start : passage.end].replace("**", "").split())
 
 
-def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
-    passages = guide_only.search("I lied to her about money for two years. What do I do first?", k=3, focus=True)
+def test_an_answer_rests_on_few_sections(guide_only: Coach) -> None:
+    passages = guide_only.consult("I lied to her about money for two years. What do I do first?").passages
     assert [p.section for p in passages[:2]] == ["money", "money"]
     assert len({p.id for p in passages}) == len(passages)
 
@@ -54,10 +54,18 @@ def test_with_focus_unlikely_sections_make_room(guide_only: Coach) -> None:
 def test_a_case_of_the_guide_is_answered_by_its_own_words(
     guide_only: Coach, question: str, case: str, answer: str
 ) -> None:
-    first = guide_only.search(question, k=3, focus=True)[0]
+    first = guide_only.consult(question).passages[0]
     assert case in first.case
     assert answer in first.excerpt
     assert first.excerpt == first.text  # as it is written
+
+
+def test_a_case_s_own_words_are_not_drawn_away_by_what_was_said_before(guide_only: Coach) -> None:
+    case = "They just walked out, should I go after them?"
+    found = guide_only.consult(case, before="i spent the savings on poker and she wants to see every bill")
+    assert found.passages[0].case == case
+    assert found.instead is None
+    assert found.nearby == ()
 
 
 def test_who_did_not_ask_is_not_told_yes_or_no(guide_only: Coach) -> None:
