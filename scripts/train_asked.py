@@ -3,7 +3,8 @@
 What goes in: the messages of corpus/asked.tsv, and the guardrails' reader of messages (prompts/guardrails/signals.npz),
 which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder and a
 head over the guide's cases. Seeded; nothing is fetched. Run it after a case, a section or many messages were added;
-`--go-on --steps 900` starts from the weights that are there and takes a third of the time.
+`--go-on --steps 900` starts from the weights that are there and takes a third of the time; what is written then is the
+mean of the weights before and after.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn import functional
 from benchmarks.labelled import Sentence, read_chat
 from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
-from scripts.adapter import Adapted, Batches, forever, train
+from scripts.adapter import Adapted, Batches, forever, mean, train
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "corpus"
@@ -93,7 +94,9 @@ def main() -> None:
             found, wanted, label_smoothing=0.1
         )
 
+    before = model.arrays() if options.go_on else {}
     found = train(model, loss, options.steps, RATES, gently=options.go_on)
+    found = mean(before, found) if options.go_on else found
     np.savez_compressed(options.out, cells=np.array(cells), **found)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 

@@ -7,6 +7,7 @@ see scripts/train_asked.py.
 
 from __future__ import annotations
 
+import math
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
+from coach.guide.phrases import NONE
 
 __all__ = ["Asked", "Reading"]
 
@@ -26,6 +28,7 @@ class Reading:
     """How likely each section and case is the answer to a message: log-likelihoods by section, then by case."""
 
     cells: Mapping[str, Mapping[str, float]]  # "" for none of the section's cases
+    foreign: float = 0.0  # how likely it is that no guide of this kind answers it, 0 to 1
 
     def sections(self, names: Sequence[str]) -> list[float]:
         """The log-likelihood of each section; for one that is unknown the mean of the others, which says nothing."""
@@ -66,7 +69,8 @@ class Asked:
         by_section: dict[str, dict[str, float]] = {}
         for (section, case), score in zip(cells, found.tolist(), strict=True):
             by_section.setdefault(section, {})[case] = score
-        return Reading(by_section)
+        foreign = by_section.pop(NONE, {"": -math.inf})
+        return Reading(by_section, math.exp(foreign[""]))
 
     def _load(self) -> tuple[Encoder, Array, Array, list[tuple[str, str]]]:
         try:

@@ -106,4 +106,5 @@ def _texts(
     for question in section.questions:
         yield "", "question", question
     for message in messages:
-        yield "", "message", message.text
+        if "\n" not in message.text:  # those in a conversation are for the reader alone
+            yield "", "message", message.text

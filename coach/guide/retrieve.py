@@ -5,8 +5,8 @@ section's score adds up how the trained reader judges the question, how near it 
 wrote about the section (the mean of the five nearest), how near to its best passage, and which rare words
 they share. For any other guide, that ranking is the bridge: a section scores by what it has to say on the
 sections found there, and a little by how near the question is to its own text. Whether the question is
-covered at all is decided by the nearest messages: are they about the guide's subject or about something
-else?
+covered at all is decided by the trained reader together with the nearest messages: are they about the
+guide's subject or about something else?
 
 The weights were chosen on the development questions; benchmarks/retrieval.py reports both sets.
 """
@@ -42,7 +42,8 @@ NEARNESS = 4.0  # of a passage (cosine), beside the log-likelihood of its case
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
-FOREIGN = -0.08  # a question is foreign if messages about other things are nearer than this (cosine, difference)
+FOREIGN = -0.08  # a question may be foreign if messages about other things are nearer than this (cosine, difference)
+PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.3  # the reader's likelihood that it is, if they are, and if they are not
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 INSTEAD = 0.08  # likelihood of a second case from which an answer speaks of it, too
@@ -176,7 +177,7 @@ class Retriever:
         """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
         vector = heard[0].vector
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
-        if self._foreign(vector) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
+        if self._foreign(heard[0]) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
         bridge = np.mean([self._rank_bridge(db, one) for one in heard], axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
@@ -194,10 +195,11 @@ class Retriever:
                 found.append((chunk, likelihood))
         return sorted(found, key=lambda pair: -pair[1])
 
-    def _foreign(self, vector: Vectors) -> bool:
+    def _foreign(self, heard: _Heard) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
-        other, about = self._messages.compare(vector, NONE, 3)
-        return about < FAR or other - about > FOREIGN
+        other, about = self._messages.compare(heard.vector, NONE, 3)
+        far = about < FAR or other - about > FOREIGN
+        return heard.reading.foreign > (PERHAPS_FOREIGN if far else SURELY_FOREIGN)
 
     def _rank_bridge(self, db: sqlite3.Connection, heard: _Heard) -> Scores:
         asked = self._messages.means(heard.vector, self._bridge, NEAREST_QUESTIONS)
