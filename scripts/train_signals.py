@@ -26,7 +26,7 @@ from coach.guardrails.signals import ANY, CLASSES, CRITERIA, REPLY_KINDS
 from coach.guide.chunk import sentences
 from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
-from scripts.adapter import Adapted, Batches, forever, train
+from scripts.adapter import Adapted, Batches, forever, mean, train
 from scripts.retelling import Retelling
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -207,11 +207,13 @@ def main() -> None:
             arrays = {name: stored[name] for name in stored.files}
     for name in [options.only] if options.only else READERS:
         training = Training(options.encoder, name, examples, tactics)
-        before = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
+        keys = [key for key in arrays if key.startswith(f"{name}/")]
+        before = {key.removeprefix(f"{name}/"): arrays.pop(key) for key in keys}
         if options.go_on:
-            training.model.restore({key.removeprefix(f"{name}/"): array for key, array in before.items()})
+            training.model.restore(before)
         print(f"{name}:", flush=True)
         found = train(training.model, training.loss, options.steps, RATES[name], gently=options.go_on)
+        found = mean(before, found) if options.go_on else found
         arrays |= {f"{name}/{key}": array for key, array in found.items()}
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
