@@ -46,7 +46,7 @@ FOREIGN = -0.08  # a question may be foreign if messages about other things are 
 PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.3  # the reader's likelihood that it is, if they are, and if they are not
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
-INSTEAD = 0.08  # likelihood of a second case from which an answer speaks of it, too
+INSTEAD, BESIDE = 0.08, 0.4  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.03  # and from which it is offered
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
@@ -158,7 +158,8 @@ class Retriever:
             said = {passage.case for passage in passages}
             cases = [(chunk, p) for chunk, p in self._likely_cases(heard, without) if self._cases[chunk] not in said]
             instead = None
-            if cases and cases[0][1] >= INSTEAD:
+            first = math.exp(_likelihood(heard, passages[0].section, passages[0].case))
+            if cases and cases[0][1] >= max(INSTEAD, BESIDE * first):
                 (chunk, likelihood), *cases = cases
                 instead = replace(_passage(db, chunk), number=len(passages) + 1, score=round(likelihood, 4))
                 instead = replace(instead, excerpt=_answer(instead.text, heard))
@@ -190,7 +191,7 @@ class Retriever:
         found = []
         for chunk, case in self._cases.items():
             section = chunk.rsplit(".", 1)[0]
-            likelihood = math.exp(sum(one.reading.case(section, case) for one in heard) / len(heard))
+            likelihood = math.exp(_likelihood(heard, section, case))
             if likelihood >= NEARBY and section not in without:
                 found.append((chunk, likelihood))
         return sorted(found, key=lambda pair: -pair[1])
@@ -233,7 +234,7 @@ class Retriever:
         def fit(chunk: str) -> float:
             near = float(np.mean([(texts[chunk] @ one.vector).max() for one in heard]))
             section, case = chunk.rsplit(".", 1)[0], self._cases.get(chunk, "")
-            return NEARNESS * near + sum(one.reading.case(section, case) for one in heard) / len(heard)
+            return NEARNESS * near + _likelihood(heard, section, case)
 
         order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
@@ -254,6 +255,11 @@ class Retriever:
         """The vectors of a section's chunks: those of the whole and of its case, and those of its sentences."""
         whole = self._index.vectors(sections=[section], kinds=["text", "case"], by="chunk")
         return whole, self._index.vectors(sections=[section], kinds=["sentence"], by="chunk")
+
+
+def _likelihood(heard: Sequence[_Heard], section: str, case: str) -> float:
+    """The log-likelihood that a case of a section is the answer to what was heard."""
+    return sum(one.reading.case(section, case) for one in heard) / len(heard)
 
 
 def passage_beginning(index: Index, section: str, words: str) -> Passage | None:
