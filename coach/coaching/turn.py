@@ -250,9 +250,12 @@ class Turns:
             if more or not written.text:
                 more = more or self._prompts.render("all_said", form=form)
                 yield written.show(more, "\n\n" if held else between)
-        if found.instead and (other := " ".join(sentences(found.instead.excerpt)[:2])) not in " ".join(said):
+        known = set(map(plain, said))
+        other = [part for part in sentences(found.instead.excerpt if found.instead else "") if plain(part) not in known]
+        if found.instead and other:
             case, number = found.instead.case, found.instead.number
-            yield written.show(self._prompts.render("instead", case=case, text=other, number=number, form=form), "\n\n")
+            text = self._prompts.render("instead", case=case, text=" ".join(other[:2]), number=number, form=form)
+            yield written.show(text, "\n\n")
         elif passages[0].score < UNSURE and passages[0].trusted:
             yield written.show(self._prompts.render("unsure", form=form), "\n\n")
 
