@@ -56,7 +56,7 @@ def answer(
     listed = f'<div class="sources"><div class="sources-title">{html.escape(words["sources"])}</div>{sources}</div>'
     quiet = f'<div class="quiet">{html.escape(note)}</div>' if note else ""
     body = f'<div class="answer {action}">{label}{paragraphs}{reasons}</div>'
-    nearby = f'<div class="quiet">{html.escape(words["nearby"])}</div>' if offers else ""
+    nearby = f'<div class="nearby">{html.escape(words["nearby"])}</div>' if offers else ""
     return f"{body}{listed if sources else ''}{quiet}{nearby}"
 
 

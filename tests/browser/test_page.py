@@ -205,33 +205,30 @@ def test_what_is_understood_is_shown_can_be_put_right_and_goes_to_the_draft(page
 DONE = """() => {
   const look = new MutationObserver(() => {
     if (!document.querySelector("#chat .quiet") || document.querySelector("#chat .waiting")) return;
-    window.done = performance.timeOrigin + performance.now();
     look.disconnect();
+    document.body.dataset.done = performance.timeOrigin + performance.now();
   });
   look.observe(document.body, { childList: true, subtree: true });
 }"""
 
 
 def test_ten_tabs_are_answered_in_the_order_in_which_they_asked(browser: Browser, address: str) -> None:
-    contexts = [browser.new_context() for _ in range(10)]
-    tabs = [context.new_page() for context in contexts]
     questions = [f"I lied to her {number} times about money and she left. What do I do first?" for number in range(10)]
-    for tab in tabs:
-        tab.goto(address)
-        expect(tab.get_by_role("textbox", name="Your message")).to_be_enabled(timeout=90_000)
-        tab.evaluate(DONE)
-    for tab, question in zip(tabs, questions, strict=True):
-        ask(tab, question)
-    expect(tabs[-1].get_by_text(re.compile(r"\b\d+/10\b")).first).to_be_visible()  # its place in the queue
-    for tab in tabs:
-        tab.wait_for_function("window.done", timeout=180_000)
-    done = [tab.evaluate("window.done") for tab in tabs]
+    with contextlib.ExitStack() as opened:
+        tabs = [opened.enter_context(browser.new_context()).new_page() for _ in questions]
+        for tab in tabs:
+            tab.goto(address)
+            expect(tab.get_by_role("textbox", name="Your message")).to_be_enabled(timeout=90_000)
+            tab.evaluate(DONE)
+        for tab, question in zip(tabs, questions, strict=True):
+            ask(tab, question)
+        expect(tabs[-1].get_by_text(re.compile(r"queue: \d+/\d+")).first).to_be_visible()  # its place
+        for tab, question in zip(tabs, questions, strict=True):
+            expect(tab.locator("body")).to_have_attribute("data-done", re.compile("."), timeout=180_000)
+            expect(tab.get_by_test_id("user")).to_have_text(question)
+            expect(tab.get_by_test_id("bot")).to_have_count(1)
+        done = [float(tab.locator("body").get_attribute("data-done") or 0) for tab in tabs]
     assert done == sorted(done)
-    for tab, question in zip(tabs, questions, strict=True):
-        expect(tab.get_by_test_id("user")).to_have_text(question)
-        expect(tab.get_by_test_id("bot")).to_have_count(1)
-    for context in contexts:
-        context.close()
 
 
 def test_nothing_is_kept_in_the_browser(page: Page) -> None:

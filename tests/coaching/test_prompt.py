@@ -46,6 +46,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
             for form in (0, 1)
             for name in ("self_harm", "self_harm_other", "violence_by_user", "violence_to_user", "legal_order")
         },
+        "instead": {"case": "c", "text": "t.", "number": 1, "form": 0},
         "turn": {"message": "m", "notes": [(1, "n")], "known": ["[2]"], "about": "my wife"},
         "compose": {
             "opening": "o.",
