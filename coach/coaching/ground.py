@@ -48,8 +48,10 @@ def refuses(sentence: str) -> bool:
 
 
 def cited(sentence: str, number: int) -> str:
-    """The sentence with a citation before its full stop."""
-    end = re.search(r"[.!?…][\"'”’)]*$", sentence)
+    """The sentence with a citation before its full stop, or after the quotation or bracket that it ends with."""
+    if sentence.endswith(tuple("\"'”’)")):
+        return f"{sentence} [{number}]"
+    end = re.search(r"[.!?…]$", sentence)
     body, stop = (sentence[: end.start()], end[0]) if end else (sentence, ".")
     return f"{body} [{number}]{stop}"
 

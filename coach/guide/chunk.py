@@ -82,7 +82,7 @@ def _cut(block: Block) -> Iterator[Block]:
 
 
 _ABBREVIATIONS = r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bvs)(?<!\bal)"
-_END = re.compile(rf"{_ABBREVIATIONS}[.!?…][\"'”’)\]]*(?:\[\d+\])*(?=\s+[\"'“‘(\[]?[A-Z0-9]|\s*\n|\s*$)")
+_END = re.compile(rf"{_ABBREVIATIONS}[.!?…][\"'”’)\]]*(?:\s*\[\d+\])*(?=\s+[\"'“‘(\[]?[A-Z0-9]|\s*\n|\s*$)")
 
 
 def sentences(text: str) -> list[str]:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from coach.coaching.ground import Grounding, refuses
+from coach.coaching.ground import Grounding, cited, refuses
+from coach.guide.chunk import sentences
 from coach.guide.embed import Embedder
 from coach.types import Passage
 
@@ -57,3 +58,16 @@ def test_two_noes_make_a_yes() -> None:
     assert refuses("Do not write")
     assert not refuses("Do not stop writing")
     assert not refuses("Write")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("Wait.", "Wait [2]."),
+        ("Wait", "Wait [2]."),
+        ('Say it once: "I read your diary."', 'Say it once: "I read your diary." [2]'),
+    ],
+)
+def test_a_citation_stands_outside_of_what_is_quoted(sentence: str, shown: str) -> None:
+    assert cited(sentence, 2) == shown
+    assert sentences(f"{shown} Then listen [3].") == [shown, "Then listen [3]."]
