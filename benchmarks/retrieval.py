@@ -6,10 +6,11 @@ Questions stand in benchmarks/questions/: 150 for development and 160 for the te
 hands before the method, each with the sections of the coach's guide that a fair judge would accept, and
 with those of a second, unmarked plain-text guide. That guide is not ours to ship: give its path with
 --reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened; they
-have the sections of the coach's guide only. All of these have the cases of the guide that a careful friend would accept
-as a full answer, labelled by readers who did not see what the search finds: an answer leads with the first case and
-rests on two or three passages. The talks are conversations, 24 for each, whose later messages mostly mean
-something only after the earlier ones; the coach is told these as in a conversation, the others what a person typed.
+have the sections of the coach's guide only. Nearly all of these have the cases of the guide that a careful friend
+would accept as a full answer, labelled by readers who did not see what the search finds: an answer leads with the
+first case and rests on two or three passages. The talks are conversations, 24 for each, whose later messages mostly
+mean something only after the earlier ones; the coach is told these as in a conversation, the others what a person
+typed.
 
 Compared in the same run, with the same embedder: a splitter of 1,000 characters overlapping by 200, and
 whole passages under their titles.
@@ -31,7 +32,7 @@ import numpy as np
 
 from coach import Coach, Conversation
 from coach.coaching.query import query
-from coach.coaching.turn import NEARBY
+from coach.coaching.turn import OFFERED
 from coach.guide import read
 from coach.guide.chunk import chunks
 from coach.guide.embed import Embedder
@@ -84,10 +85,10 @@ def cases_found(coach: Coach, questions: list[Question]) -> str:
     for question in asked:
         text, earlier = query(question.text, question.before)
         found = coach.consult(text, before=earlier)
-        cases = [passage.case for passage in (*found.passages, *([found.instead] if found.instead else []))]
-        leads += cases[:1] != [] and cases[0] in question.cases
+        cases = [passage.case for passage in found.sources]
+        leads += bool(question.cases.intersection(cases[:1]))
         holds += bool(question.cases.intersection(cases))
-        offers += bool(question.cases.intersection([*cases, *found.nearby[:NEARBY]]))
+        offers += bool(question.cases.intersection([*cases, *found.nearby[:OFFERED]]))
     shares = (f"{what} {count / len(asked):.2f}" for what, count in zip(CASES, (leads, holds, offers), strict=True))
     return f"{len(asked)} with a case: {', '.join(shares)}"
 

@@ -186,6 +186,11 @@ class Found:
     instead: Passage | None = None  # what may have been meant, if it was not the first
     nearby: tuple[str, ...] = ()  # further cases, in the words of those who ask, the likeliest first
 
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """All passages that an answer may cite."""
+        return (*self.passages, self.instead) if self.instead else self.passages
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

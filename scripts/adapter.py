@@ -170,7 +170,7 @@ def train(
     """
     adapter, heads = model.trained()
     trained = [*adapter, *heads]
-    mean = [p.detach().clone() for p in trained]
+    slow = [p.detach().clone() for p in trained]
     optimiser = torch.optim.AdamW([{"params": adapter}, {"params": heads}], weight_decay=0.01)
     highest = [rate / 2 if gently else rate for rate in rates]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, highest, total_steps=steps + 1, pct_start=0.05)
@@ -183,14 +183,14 @@ def train(
         optimiser.step()
         schedule.step()
         with torch.no_grad():
-            for kept, now in zip(mean, trained, strict=True):
+            for kept, now in zip(slow, trained, strict=True):
                 kept.lerp_(now, 1 - min(KEEP, step / (step + 10)))
         running += loss.item()
         if step % 100 == 0:
             print(f"step {step}/{steps}, loss {running / 100:.3f}, {time.time() - started:.0f} s", flush=True)
             running = 0.0
     with torch.no_grad():
-        for kept, now in zip(mean, trained, strict=True):
+        for kept, now in zip(slow, trained, strict=True):
             now.copy_(kept)
     return model.arrays()
 

@@ -54,7 +54,7 @@ LONGEST = 5  # sentences of an answer by the model; small models go on for as lo
 PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
 LEGAL = "orders"  # the section for people whom a court keeps away
-NEARBY = 3  # other cases that are offered below an answer
+OFFERED = 3  # other cases that are offered below an answer
 LEAVING = 4  # turns that leave the prompt together when the context window is full
 
 
@@ -158,8 +158,7 @@ class Turns:
             yield from self._finish(text, verdict, answered, history, situation, retrieved)
             return
         passages = found.passages
-        sources = (*passages, found.instead) if found.instead else passages
-        yield Sources(sources)
+        yield Sources(found.sources)
         due = situation != history.situation or len(history.turns) % LEAVING == 0  # so that no window lacks it
         about = self._situations.line(situation) if due else ""
         opening = self._openings(text, passages, history)
@@ -187,12 +186,12 @@ class Turns:
         elif written.stood and not held:
             yield written.show(" ".join(written.stood))
         answer = written.text
-        numbered = tuple(dict.fromkeys((*new, *_sources(answer, sources))))
+        numbered = tuple(dict.fromkeys((*new, *_sources(answer, found.sources))))
         turn = Turn(text, prompt, answer, numbered, standing, before=history.situation)
         yield Done(
             Reply(
                 text=answer,
-                passages=_sources(answer, sources),
+                passages=_sources(answer, found.sources),
                 action="coach",
                 made_by="model" if held or stopped else "guide",
                 conversation=Conversation((*history.turns, turn), situation),
@@ -201,7 +200,7 @@ class Turns:
                 note=note,
                 verdict=verdict,
                 help=self._fixed.help(standing.danger),
-                nearby=found.nearby[:NEARBY],
+                nearby=found.nearby[:OFFERED],
             )
         )
 
