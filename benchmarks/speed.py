@@ -32,6 +32,7 @@ from typing import Any
 import psutil
 
 from coach import settings as configuration
+from coach.llm.llama import MAX_CONTEXT
 
 QUESTIONS = [
     "I lied to her about money for two years and she left. What do I do first?",
@@ -83,7 +84,7 @@ def main() -> None:
                 )
     figures = summed(runs, pages)
     for name, figure in figures.items():
-        print(f"{name:<58}{figure}")
+        print(f"{name:<80}{figure}")
     if options.json:
         options.json.write_text(json.dumps({"figures": figures, "runs": runs, "pages": pages}, indent=1))
 
@@ -109,9 +110,8 @@ def summed(runs: dict[str, list[dict[str, Any]]], pages: dict[str, list[float]])
         "tokens in the prompt by turn, chain": middle("chain", "prompt"),
         "last turn, coach / chain": round(coach[-1] / chain[-1], 2),
         "mean from the second turn, coach / chain": round(statistics.mean(coach[1:]) / statistics.mean(chain[1:]), 2),
-        "coach / (new tokens at the raw rate + 0.15 s), mean": round(
-            statistics.mean(coach) / statistics.mean(ideal), 2
-        ),
+        "coach / (new tokens at the raw rate + 0.15 s), the first turn with its loading": round(coach[0] / ideal[0], 2),
+        "the same, mean from the second turn": round(statistics.mean(coach[1:]) / statistics.mean(ideal[1:]), 2),
         "start to first token, coach and chain, s": [middle("coach", "start"), middle("chain", "start")],
         "start to first token, coach / chain": round(middle("coach", "start") / middle("chain", "start"), 2),
         "prompt rate, raw, tokens/s": prompt_rate,
@@ -167,7 +167,7 @@ def chain_run(model: str, turns: int, folder: Path) -> dict[str, Any]:
     settings = configuration.load()
     encoder = SentenceTransformer(str(settings.models_dir / "all-minilm-l6-v2"))
     collection = chromadb.PersistentClient(path=str(folder)).get_collection("guide")
-    engine = Llama(str(model_file(model)), n_ctx=8192, n_batch=512, verbose=False)
+    engine = Llama(str(model_file(model)), n_ctx=MAX_CONTEXT, n_batch=512, verbose=False)
     found: dict[str, Any] = {"first": [], "prompt": []}
     history: list[Any] = []
     written, seconds, start = 0, 0.0, 0.0
@@ -195,7 +195,7 @@ def raw_run(model: str, turns: int, _: Path) -> dict[str, Any]:
     import llama_cpp
 
     engine = llama_cpp.Llama(
-        str(model_file(model)), n_ctx=8192, n_batch=512, n_threads=psutil.cpu_count(logical=False), verbose=False
+        str(model_file(model)), n_ctx=MAX_CONTEXT, n_batch=512, n_threads=psutil.cpu_count(logical=False), verbose=False
     )
     context, sampler = engine.ctx, llama_cpp.llama_sampler_init_greedy()
     tokens = iter(engine.tokenize(guide_text().encode("utf-8")))

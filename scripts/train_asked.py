@@ -1,10 +1,10 @@
 """Trains how the guide's sections are asked for: `python -m scripts.train_asked`, 40 minutes on two cores.
 
 What goes in: the messages of corpus/asked.tsv, and the guardrails' reader of messages (prompts/guardrails/signals.npz),
-which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder and a
-head over the guide's cases. Seeded; nothing is fetched. Run it after a case, a section or many messages were added;
-`--go-on --steps 900` starts from the weights that are there and takes a third of the time; what is written then is the
-mean of the weights before and after.
+which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder, a head
+over the guide's cases, and the messages' own vectors. Seeded; nothing is fetched. Run it after a case, a section or
+many messages were added; `--go-on --steps 900` starts from the weights that are there and takes a third of the time;
+what is written then is the mean of the weights before and after. `--go-on --steps 0` makes the vectors alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.labelled import Sentence, read_chat
+from coach.guide.embed import SentenceTransformerEmbedder
 from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, mean, train
@@ -47,6 +48,14 @@ def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> 
     head: Any = model.heads["cell"]
     head.weight.data = torch.tensor(stored["cell.head"][rows])
     head.bias.data = torch.tensor(stored["cell.bias"][rows])
+
+
+def vectors(encoder: Path) -> dict[str, Any]:
+    """The vectors of the messages that stand alone, in 8 bits, and the section of each."""
+    texts = [(s, p.text) for s, phrases in load_phrases(CORPUS).items() for p in phrases if "\n" not in p.text]
+    found = SentenceTransformerEmbedder(encoder).encode([text for _, text in texts])
+    small = np.rint(found / np.abs(found).max(axis=1, keepdims=True) * 127).astype(np.int8)
+    return {"messages": small, "messages.section": np.array([section for section, _ in texts])}
 
 
 def main() -> None:
@@ -97,7 +106,7 @@ def main() -> None:
     before = model.arrays() if options.go_on else {}
     found = train(model, loss, options.steps, RATES, gently=options.go_on)
     found = mean(before, found) if options.go_on else found
-    np.savez_compressed(options.out, cells=np.array(cells), **found)
+    np.savez_compressed(options.out, cells=np.array(cells), **found, **vectors(options.encoder))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 
 

@@ -5,7 +5,7 @@ How things stand decides first: to somebody who has blocked the writer, the best
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from coach.guardrails.crisis import Signs
@@ -19,10 +19,8 @@ __all__ = ["AMENDS", "Drafts", "Judgement"]
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
-GRAVE_TACTIC = 0.35  # the same for these, where it is as sure as GRAVE_NAMED that it is one of them
-GRAVE_NAMED = 0.5
+GRAVE_TACTIC = 0.3  # probability from which words carry one of these, whatever else
 WORRY = 0.5  # probability of self-harm, as the reader of messages sees it, from which help is shown
-LEVER = 0.1  # probability that the reader of messages must see of self-harm in one that uses it
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
@@ -65,12 +63,8 @@ class Drafts:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        spans, parts = self._signals.draft(text, min(TACTIC, GRAVE_TACTIC))
-        levers = [span for span in spans if span.name == "self_harm_leverage" and span.other]
-        if levers and self._despair(text) < LEVER:  # nobody's life is spoken of
-            spans = [replace(span, name=span.other) if span in levers else span for span in spans]
-        grave = [span for span in spans if span.name in GRAVE and span.named >= GRAVE_NAMED]
-        spans = [span for span in spans if span.confidence >= TACTIC or span in grave]
+        spans, parts = self._signals.draft(text, GRAVE_TACTIC, dict.fromkeys(GRAVE, GRAVE_TACTIC))
+        spans = [span for span in spans if span.confidence >= TACTIC or span.name in GRAVE]
         spans = [*spans, *self._outright(text, spans)]
         findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
         there = {part.name for part in parts}
@@ -100,10 +94,7 @@ class Drafts:
 
     def worries(self, text: str) -> bool:
         """Whether the writer may not want to live, though nothing says so outright."""
-        return self._despair(text) >= WORRY
-
-    def _despair(self, text: str) -> float:
-        return self._signals.chat(text).classes["self_harm"]
+        return self._signals.chat(text).classes["self_harm"] >= WORRY
 
     def asks_for_space(self, message: str) -> bool:
         """Whether the message that a draft answers asks the writer to keep away."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,8 +58,6 @@ class Span:
     start: int
     end: int
     confidence: float  # that it carries a tactic at all, or shows the part
-    named: float = 1.0  # that it is this tactic
-    other: str = ""  # the tactic that it is if it is not this one
 
 
 class Signals:
@@ -100,12 +98,14 @@ class Signals:
             end,
         )
 
-    def draft(self, text: str, threshold: float) -> tuple[list[Span], list[Span]]:
+    def draft(self, text: str, threshold: float, outright: Mapping[str, float]) -> tuple[list[Span], list[Span]]:
         """The words of a draft that carry tactics, and those that show parts of an apology; in the text's order.
 
         Args:
             text: The draft.
             threshold: Probability that a span's strongest words must reach.
+            outright: Tactics that a span has if, and only if, its strongest words carry them with this probability;
+                which other tactic it is, is weighed over the span as a whole.
 
         Raises:
             ModelError: The encoder is missing or damaged.
@@ -120,11 +120,13 @@ class Signals:
             for first, last, confidence in _runs(chances[:, -1], threshold):
                 for a, b in _segments(window, first, last, clauses, plain.text):
                     start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
-                    named = window.span("named", a, b)
+                    named, each = window.span("named", a, b), np.sort(chances[a : b + 1], axis=0)[-4:].mean(axis=0)
+                    for tactic, least in outright.items():
+                        at = self._tactics.index(tactic)
+                        named[at] = each[at] >= least
                     best, second, *_ = map(int, np.argsort(-named))
-                    for at, other in ((best, second), (second, best))[: 1 + int(named[second] >= SECOND)]:
-                        name, instead = self._tactics[at], self._tactics[other]
-                        tactics.append(Span(name, start, end, confidence, float(named[at]), instead))
+                    for at in (best, second)[: 1 + int(named[second] >= SECOND)]:
+                        tactics.append(Span(self._tactics[at], start, end, confidence))
             chances = window.words("criteria")
             for column, name in enumerate(CRITERIA):
                 for first, last, confidence in _runs(chances[:, column], PART):

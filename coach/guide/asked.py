@@ -2,17 +2,19 @@
 
 What somebody did decides, and not the cake, the car or the mother that it happened to. Sentence vectors see the cake.
 So the encoder is changed a little (a low-rank adapter) and given a head, trained with the messages of asked.tsv:
-see scripts/train_asked.py.
+see scripts/train_asked.py. Beside it lie the sentence vectors of those messages, for the nearest to have their say.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +48,7 @@ class Asked:
 
     Args:
         folder: The encoder, all-MiniLM-L6-v2 as published.
-        weights: The adapter, the head and what it tells apart, asked.npz.
+        weights: The adapter, the head and what it tells apart, and the messages' vectors, asked.npz.
     """
 
     def __init__(self, folder: Path, weights: Path) -> None:
@@ -72,14 +74,31 @@ class Asked:
         foreign = by_section.pop(NONE, {"": -math.inf})
         return Reading(by_section, math.exp(foreign[""]))
 
+    def messages(self) -> dict[str, Array]:
+        """The vectors of people's messages by section, each of shape (messages, 384) and of unit length.
+
+        Raises:
+            ModelError: The weights are missing or damaged.
+        """
+        with self._stored() as stored:
+            vectors = stored["messages"].astype(np.float32)
+            sections = stored["messages.section"]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return {str(name): vectors[sections == name] for name in dict.fromkeys(sections.tolist())}
+
     def _load(self) -> tuple[Encoder, Array, Array, list[tuple[str, str]]]:
+        with self._stored() as stored:
+            cells = [(section, case) for section, _, case in (n.partition("\t") for n in stored["cells"].tolist())]
+            head, bias = stored["cell.head"], stored["cell.bias"]
+            adapter = {name: stored[name].astype(np.float32) for name in stored.files if name.startswith("encoder.")}
+        return Encoder(self._folder, adapter), head, bias, cells
+
+    @contextlib.contextmanager
+    def _stored(self) -> Iterator[Any]:
         try:
             with np.load(self._weights) as stored:
-                cells = [(section, case) for section, _, case in (n.partition("\t") for n in stored["cells"].tolist())]
-                arrays = {name: stored[name].astype(np.float32) for name in stored.files if name != "cells"}
-            head, bias = arrays.pop("cell.head"), arrays.pop("cell.bias")
+                yield stored
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The guide's weights cannot be read: {error}.", hint=f"Restore {self._weights.name} in corpus."
             ) from error
-        return Encoder(self._folder, arrays), head, bias, cells

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from coach.guide.chunk import Chunk, chunks, sentences
-from coach.guide.phrases import Phrase
 from coach.guide.read import Document, Section
 
-__all__ = ["BRIDGE", "OWN", "TABLES", "forget", "insert", "insert_entry"]
+__all__ = ["BRIDGE", "OWN", "TABLES", "forget", "insert"]
 
 BRIDGE = "bridge"  # the origin of the coach's own guide
 OWN = "own"  # the origin of any other
@@ -28,19 +27,16 @@ CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT
     origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
     PRIMARY KEY (section, bridge));
-CREATE VIRTUAL TABLE words USING fts5(section UNINDEXED, source UNINDEXED, title, body, questions,
-    tokenize = 'porter unicode61 remove_diacritics 2');
 """
 
 
-def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Mapping[str, Sequence[Phrase]]) -> None:
-    """Take a document in: its sections, chunks, words, and the texts that must have a vector.
+def insert(db: sqlite3.Connection, document: Document, origin: str) -> None:
+    """Take a document in: its sections, chunks, and the texts that must have a vector.
 
     Args:
         db: The catalogue, in a transaction of the caller's.
         document: As read.
         origin: `BRIDGE` or `OWN`.
-        messages: People's messages by section id.
     """
     taken = {row[0] for row in db.execute("SELECT id FROM sections")}
     pieces: dict[str, list[Chunk]] = {}
@@ -56,31 +52,21 @@ def insert(db: sqlite3.Connection, document: Document, origin: str, messages: Ma
         lists = (json.dumps(section.say), json.dumps(section.avoid))
         row = (key, document.source, section.title, section.chapter, section.takeaway, *lists, section.ask)
         db.execute("INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        asked = messages.get(section.id, ())
-        body = " ".join([section.takeaway, *(block.text for block in section.blocks)])
-        words = (
-            key,
-            document.source,
-            section.title,
-            body,
-            "\n".join([*section.questions, *(phrase.text for phrase in asked)]),
-        )
-        db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", words)
         for number, chunk in enumerate(pieces[section.id], start=1):
             place = (f"{key}.{number}", key, document.source, chunk.text, chunk.start, chunk.end, chunk.page)
             db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*place, chunk.case))
-        for name, kind, text in _texts(section, key, pieces[section.id], asked):
-            insert_entry(db, key, name, document.source, origin, kind, text)
+        for name, kind, text in _texts(section, key, pieces[section.id]):
+            _insert_entry(db, key, name, document.source, origin, kind, text)
 
 
 def forget(db: sqlite3.Connection, source: str) -> None:
     """Drop all that came from a source, and, for one of the coach's own guide, what other guides have in common."""
     db.execute("DELETE FROM kin WHERE EXISTS (SELECT 1 FROM sources WHERE source = ? AND origin = ?)", (source, BRIDGE))
-    for table in ("sources", "sections", "chunks", "entries", "kin", "words"):
+    for table in ("sources", "sections", "chunks", "entries", "kin"):
         db.execute(f"DELETE FROM {table} WHERE source = ?", (source,))
 
 
-def insert_entry(
+def _insert_entry(
     db: sqlite3.Connection, section: str, chunk: str, source: str, origin: str, kind: str, text: str
 ) -> None:
     """Note that a text must have a vector; the entry's id is a hash of what is embedded."""
@@ -89,9 +75,7 @@ def insert_entry(
     db.execute("INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def _texts(
-    section: Section, key: str, pieces: Sequence[Chunk], messages: Iterable[Phrase]
-) -> Iterator[tuple[str, str, str]]:
+def _texts(section: Section, key: str, pieces: Sequence[Chunk]) -> Iterator[tuple[str, str, str]]:
     """What is embedded for a section: the chunk or "", the kind, the text."""
     yield "", "title", section.title
     if section.takeaway:
@@ -105,6 +89,3 @@ def _texts(
             yield chunk, "sentence", f"{section.title}: {sentence}"
     for question in section.questions:
         yield "", "question", question
-    for message in messages:
-        if "\n" not in message.text:  # those in a conversation are for the reader alone
-            yield "", "message", message.text

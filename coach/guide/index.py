@@ -10,7 +10,6 @@ another guide takes its place it is not listed: it helps to find, and is never f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -25,13 +24,12 @@ import numpy as np
 
 from coach.errors import CoachError, GuideError, SearchIndexError
 from coach.guide import read
-from coach.guide.catalogue import BRIDGE, OWN, TABLES, forget, insert, insert_entry
+from coach.guide.catalogue import BRIDGE, OWN, TABLES, forget, insert
 from coach.guide.embed import Embedder, Vectors
-from coach.guide.phrases import NONE, load_phrases
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-SCHEMA = 4  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 5  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
 _COLLECTION = "guide"
@@ -71,7 +69,7 @@ class Index:
         folder: Where the index lies; created when it is built.
         guide: The guide's folder or file.
         extra: A folder of further guide files, which need not exist.
-        bridge: The coach's own guide, with its people's messages; may be the same as `guide`.
+        bridge: The coach's own guide; may be the same as `guide`.
         embedder: Makes the vectors.
     """
 
@@ -81,7 +79,6 @@ class Index:
         self.bridge_listed = guide.resolve() == bridge.resolve()  # whether the bridge's sections may be found
         self._roots = [(BRIDGE, bridge, "")] + ([] if self.bridge_listed else [(OWN, guide, "")])
         self._roots.append((OWN, extra, "guides/"))
-        self._phrases = load_phrases(bridge)
         self._vectors: Any = None
 
     # --- building ---------------------------------------------------------------------------------------------
@@ -171,15 +168,12 @@ class Index:
                                 db.execute("DELETE FROM kin")
                             row = (source, origin, digest, *mark, document.title, json.dumps(document.citations))
                             db.execute("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                            insert(db, document, origin, self._phrases if origin == BRIDGE else {})
+                            insert(db, document, origin)
                     seen.add(source)
                 except (GuideError, OSError) as error:
                     skipped.append(str(error))
             for source in known.keys() - seen:
                 forget(db, source)
-            if not db.execute("SELECT 1 FROM entries WHERE section = ?", (NONE,)).fetchone():
-                for phrase in self._phrases.get(NONE, []):
-                    insert_entry(db, NONE, "", "", BRIDGE, "message", phrase.text)
             db.execute("DELETE FROM meta WHERE key = 'complete'")
         return skipped
 
@@ -275,8 +269,7 @@ class Index:
             db.commit()
 
     def _form(self) -> str:
-        phrases = hashlib.sha256(json.dumps(self._phrases, sort_keys=True).encode()).hexdigest()[:12]
-        return f"{SCHEMA} {self.embedder.name} {phrases}"
+        return f"{SCHEMA} {self.embedder.name}"
 
     def _unusable(self) -> str:
         """Why the index on disk has to be replaced: "" if it need not, "new" if there is none."""

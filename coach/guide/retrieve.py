@@ -1,12 +1,11 @@
 """A question in, the best passages of the guide out, or honestly none.
 
-Sections compete, and the winners are represented by their best passages. In the coach's own guide a
-section's score adds up how the trained reader judges the question, how near it is to messages that people
-wrote about the section (the mean of the five nearest), how near to its best passage, and which rare words
-they share. For any other guide, that ranking is the bridge: a section scores by what it has to say on the
-sections found there, and a little by how near the question is to its own text. Whether the question is
-covered at all is decided by the trained reader together with the nearest messages: are they about the
-guide's subject or about something else?
+Sections compete, and the winners are represented by their best passages. In the coach's own guide a section's score
+adds up how the trained reader judges the question and how near it is to messages that people wrote about the section
+(the mean of the five nearest). For any other guide, that ranking is the bridge: a section scores by what it has to say
+on the sections found there, and a little by how near the question is to its own text. Whether the question is covered
+at all is decided by the trained reader together with the nearest messages: are they about the guide's subject or about
+something else?
 
 The weights were chosen on the development questions; benchmarks/retrieval.py reports both sets.
 """
@@ -17,7 +16,7 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import zip_longest
@@ -37,10 +36,10 @@ from coach.types import Found, Passage
 __all__ = ["Retriever", "passage_beginning"]
 
 NEAREST_QUESTIONS = 5
-W_TAUGHT, W_ASKED, W_WORDS, W_TEXT = 1.0, 0.5, 0.2, 0.15  # of the scores that make a section's
+W_TAUGHT, W_ASKED = 1.0, 0.5  # of the scores that make a section's
 NEARNESS = 4.0  # of a passage (cosine), beside the log-likelihood of its case
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
-SHARPNESS = 0.35  # of the ranking when it is read as likelihoods; smaller is sharper
+SHARPNESS = 0.28  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
 FOREIGN = -0.08  # a question may be foreign if messages about other things are nearer than this (cosine, difference)
 PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.5  # the reader's likelihood that it is, if they are, and if they are not
@@ -81,24 +80,25 @@ class _Heard(NamedTuple):
 class _Group:
     """Vectors of entries, each of which leads to a section."""
 
-    vectors: Vectors  # (entries, dimensions)
-    sections: npt.NDArray[np.str_]  # (entries,)
+    vectors: Vectors  # (entries, dimensions), those of a section together
+    places: Mapping[str, slice]  # of the sections
 
     @classmethod
-    def of(cls, by_section: dict[str, Vectors]) -> _Group:
-        names = np.repeat(list(by_section), [len(rows) for rows in by_section.values()])
-        return cls(np.concatenate(list(by_section.values())), names)
+    def of(cls, by_section: Mapping[str, Vectors]) -> _Group:
+        places, start = {}, 0
+        for name, rows in by_section.items():
+            places[name] = slice(start, start := start + len(rows))
+        return cls(np.concatenate(list(by_section.values())), places)
 
     def means(self, vector: Vectors, sections: Sequence[str], top: int) -> Scores:
         """For each section the mean similarity of its `top` entries nearest to a vector."""
         similarity = self.vectors @ vector
-        return np.array([np.sort(similarity[self.sections == s])[-top:].mean() for s in sections])
+        return np.array([_top(similarity[self.places[name]], top) for name in sections])
 
     def compare(self, vector: Vectors, section: str, top: int) -> tuple[float, float]:
         """The mean similarity of the `top` nearest entries of one section, and of all the others."""
-        similarity = self.vectors @ vector
-        inside = self.sections == section
-        return tuple(float(np.sort(similarity[where])[-top:].mean()) for where in (inside, ~inside))  # type: ignore[return-value]
+        similarity, place = self.vectors @ vector, self.places[section]
+        return _top(similarity[place], top), _top(np.delete(similarity, place), top)
 
 
 class Retriever:
@@ -128,8 +128,10 @@ class Retriever:
             self._kin = _standard(self._kin.T).T
             self._kin -= self._kin.mean(axis=1, keepdims=True) / 2
         # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
-        self._messages = _Group.of(index.vectors(origin=BRIDGE, kinds=["question", "case", "message"]))
-        self._texts = _Group.of(index.vectors(origin=BRIDGE, kinds=["text"]))
+        questions, messages = index.vectors(origin=BRIDGE, kinds=["question", "case"]), asked.messages()
+        self._messages = _Group.of(
+            {name: np.concatenate([v[name] for v in (questions, messages) if name in v]) for name in (*questions, NONE)}
+        )
         self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 
     def search(self, question: str, k: int = 4, *, before: str = "") -> list[Passage]:
@@ -140,7 +142,7 @@ class Retriever:
         """
         heard = self._hear(question, before)
         with self._index.catalogue() as db:
-            return self._passages(db, heard, self._rank(db, heard)[:k])
+            return self._passages(db, heard, self._rank(heard)[:k])
 
     def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
         """What to answer from: `most` passages at most, from few sections, and what else may have been meant.
@@ -149,7 +151,7 @@ class Retriever:
         """
         heard = self._hear(question, before)
         with self._index.catalogue() as db:
-            ranked = self._rank(db, heard, without)
+            ranked = self._rank(heard, without)
             chosen = [pair for pair in ranked[:most] if pair[1] >= LIKELY or pair == ranked[0]]
             chosen += chosen[:1] * (min(most, PASSAGES_A_SECTION) - len(chosen))
             passages = self._passages(db, heard, chosen)
@@ -158,7 +160,7 @@ class Retriever:
             said = {passage.case for passage in passages}
             cases = [(chunk, p) for chunk, p in self._likely_cases(heard, without) if self._cases[chunk] not in said]
             instead = None
-            first = math.exp(_likelihood(heard, passages[0].section, passages[0].case))
+            first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
             if cases and cases[0][1] >= max(INSTEAD, BESIDE * first):
                 (chunk, likelihood), *cases = cases
                 instead = replace(_passage(db, chunk), number=len(passages) + 1, score=round(likelihood, 4))
@@ -172,15 +174,13 @@ class Retriever:
         vectors = self._embedder.encode(texts)
         return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
 
-    def _rank(
-        self, db: sqlite3.Connection, heard: Sequence[_Heard], without: Collection[str] = ()
-    ) -> list[tuple[str, float]]:
+    def _rank(self, heard: Sequence[_Heard], without: Collection[str] = ()) -> list[tuple[str, float]]:
         """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
         vector = heard[0].vector
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
         if self._foreign(heard[0]) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
-        bridge = np.mean([self._rank_bridge(db, one) for one in heard], axis=0)
+        bridge = np.mean([self._rank_bridge(one) for one in heard], axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
         if self._own:
             ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
@@ -191,7 +191,7 @@ class Retriever:
         found = []
         for chunk, case in self._cases.items():
             section = chunk.rsplit(".", 1)[0]
-            likelihood = math.exp(_likelihood(heard, section, case))
+            likelihood = math.exp(_log_likelihood(heard, section, case))
             if likelihood >= NEARBY and section not in without:
                 found.append((chunk, likelihood))
         return sorted(found, key=lambda pair: -pair[1])
@@ -202,21 +202,10 @@ class Retriever:
         far = about < FAR or other - about > FOREIGN
         return heard.reading.foreign > (PERHAPS_FOREIGN if far else SURELY_FOREIGN)
 
-    def _rank_bridge(self, db: sqlite3.Connection, heard: _Heard) -> Scores:
+    def _rank_bridge(self, heard: _Heard) -> Scores:
+        taught = np.array(heard.reading.sections(self._bridge))
         asked = self._messages.means(heard.vector, self._bridge, NEAREST_QUESTIONS)
-        texts = self._texts.means(heard.vector, self._bridge, 1)
-        words = np.zeros(len(self._bridge))
-        places = {key: i for i, key in enumerate(self._bridge)}
-        for section, score in _shared_words(db, heard.text):
-            if section in places:
-                words[places[section]] = score
-        scores = (
-            (W_TAUGHT, np.array(heard.reading.sections(self._bridge))),
-            (W_ASKED, asked),
-            (W_WORDS, words),
-            (W_TEXT, texts),
-        )
-        return np.sum([weight * _standard(score) for weight, score in scores], axis=0)  # type: ignore[no-any-return]
+        return W_TAUGHT * _standard(taught) + W_ASKED * _standard(asked)
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
         near = self._index.nearest(vector, 200, kind="sentence", origin=OWN)
@@ -234,7 +223,7 @@ class Retriever:
         def fit(chunk: str) -> float:
             near = float(np.mean([(texts[chunk] @ one.vector).max() for one in heard]))
             section, case = chunk.rsplit(".", 1)[0], self._cases.get(chunk, "")
-            return NEARNESS * near + _likelihood(heard, section, case)
+            return NEARNESS * near + _log_likelihood(heard, section, case)
 
         order = sorted(texts, key=fit, reverse=True)
         passages: list[Passage] = []
@@ -257,7 +246,7 @@ class Retriever:
         return whole, self._index.vectors(sections=[section], kinds=["sentence"], by="chunk")
 
 
-def _likelihood(heard: Sequence[_Heard], section: str, case: str) -> float:
+def _log_likelihood(heard: Sequence[_Heard], section: str, case: str) -> float:
     """The log-likelihood that a case of a section is the answer to what was heard."""
     return sum(one.reading.case(section, case) for one in heard) / len(heard)
 
@@ -352,17 +341,13 @@ def _per_section(sections: Sequence[str], found: Iterable[Neighbour]) -> Scores:
     return np.array([nearest.get(section, farthest) for section in sections])
 
 
-def _shared_words(db: sqlite3.Connection, question: str) -> Iterable[tuple[str, float]]:
-    words = set(re.findall(r"[^\W_]{2,}", question.lower()))
-    if not words:
-        return ()
-    match = " OR ".join(f'"{word}"' for word in sorted(words))
-    query = "SELECT section, -bm25(words, 0, 0, 2.0, 1.0, 1.0) FROM words WHERE words MATCH ?"
-    return db.execute(query, (match,)).fetchall()
-
-
 def _best(sections: Sequence[str], likelihood: Scores) -> list[tuple[str, float]]:
     return [(sections[i], float(likelihood[i])) for i in np.argsort(-likelihood, kind="stable")]
+
+
+def _top(scores: Vectors, count: int) -> float:
+    """The mean of the highest scores."""
+    return float(np.sort(scores)[-count:].mean())
 
 
 def _standard(scores: Scores) -> Scores:

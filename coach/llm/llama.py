@@ -30,7 +30,7 @@ BATCH = 512  # tokens a call; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
 WORTH = 200  # tokens, at least, for which a state is kept or brought back; it is quicker than reading them again
 MEASURED = 64  # tokens, at least, whose reading says how fast the next will be
-MAX_CONTEXT = 8192  # tokens
+MAX_CONTEXT = 6144  # tokens; some fifteen turns, 180 MB for a 1.5B
 MIN_CONTEXT = 2048
 _OTHER_MODEL = "Choose another one with `coach models use NAME`, or fetch it again with `coach models pull NAME`."
 
@@ -41,7 +41,7 @@ class LlamaEngine:
     Args:
         path: The GGUF file.
         threads: CPU threads; 0 for the machine's physical cores.
-        context: Tokens of context window; 0 for what the model and the memory allow, at most 8,192.
+        context: Tokens of context window; 0 for what the model and the memory allow, at most MAX_CONTEXT.
         state_dir: Where the evaluated opening (system text, examples) is kept between starts; None to keep nothing.
         temperature: 0 for always the likeliest token.
         seed: For the sampler; the same seed and prompt give the same text.

@@ -6,6 +6,7 @@ import pytest
 from coach.errors import ModelError
 from coach.guide import read
 from coach.guide.asked import Asked
+from coach.guide.embed import Embedder
 from coach.guide.phrases import NONE, load_phrases
 from coach.settings import BUILT_IN
 from tests.conftest import SETTINGS
@@ -32,6 +33,15 @@ def test_every_message_names_one_case_of_its_section_or_none() -> None:
             fitting = [case for case in CASES.get(section, []) if phrase.case and case.startswith(phrase.case)]
             assert len(fitting) == bool(phrase.case), (section, phrase)
             assert section in CASES or section == NONE
+
+
+def test_the_vectors_are_those_of_the_messages_that_stand_alone(embedder: Embedder) -> None:
+    vectors = ASKED.messages()
+    for section, phrases in load_phrases(BUILT_IN).items():
+        texts = [phrase.text for phrase in phrases if "\n" not in phrase.text]
+        assert len(vectors[section]) == len(texts), "python -m scripts.train_asked --go-on --steps 0"
+        ends = embedder.encode([texts[0], texts[-1]])
+        assert (vectors[section][[0, -1]] * ends).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
 def test_likelihoods_add_up_to_one_and_an_unknown_section_says_nothing() -> None:

@@ -40,10 +40,6 @@ A vase is worth what it was to its owner. Do not speak of the price, and do not 
 - i broke her vase
 - should I buy a new one
 """
-MESSAGES = (
-    "give-back\thow do i hand the bike back\nbroken\ti smashed his cup\n"
-    "none\tbest pasta recipe\nnone\tweather tomorrow\nnone\tfix my router\n"
-)
 
 
 class Counting:
@@ -62,7 +58,6 @@ class Counting:
 @pytest.fixture
 def guide(tmp_path: Path) -> Path:
     write(tmp_path / "guide", "bikes.md", BRIDGE)
-    write(tmp_path / "guide", "asked.tsv", MESSAGES)
     return tmp_path / "guide"
 
 
@@ -131,8 +126,9 @@ def test_a_damaged_index_is_replaced_by_itself(
 def test_an_index_of_another_version_is_replaced(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
     index = make(tmp_path, guide, embedder)
     index.build()
-    write(guide, "asked.tsv", MESSAGES + "broken\tthe plate fell\n")
-    newer = make(tmp_path, guide, embedder)
+    other = Counting(embedder)
+    other.name = "another-encoder"
+    newer = make(tmp_path, guide, other)
     assert not newer.current()
     assert newer.build().rebuilt == "it was made by another version"
 
