@@ -2,7 +2,8 @@
 
 The catalogue says what stands in which source and which texts must have a vector. Each such text is an
 entry, whose id is a hash of what was embedded. To build is therefore to compare two sets of ids: add what
-is missing, remove what is gone. Killed half-way, the next build simply goes on.
+is missing, remove what is gone. Killed half-way, the next build simply goes on. The entries of one origin
+and kind are a collection of their own, since Chroma is quick only where it need not filter.
 
 The coach's own guide is always in the index, as the bridge between people's words and any guide's. Where
 another guide takes its place it is not listed: it helps to find, and is never found.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import filelock
 import numpy as np
@@ -29,11 +30,9 @@ from coach.guide.embed import Embedder, Vectors
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-SCHEMA = 5  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 6  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
-_COLLECTION = "guide"
-_METADATA = ("section", "chunk", "origin", "kind", "place")
 _T = TypeVar("_T")
 
 # What SQLite and Chroma raise for damaged files.
@@ -62,6 +61,16 @@ class Neighbour:
     similarity: float  # cosine
 
 
+class _Entry(NamedTuple):
+    """A text that must have a vector."""
+
+    id: str
+    text: str
+    section: str
+    chunk: str
+    place: int  # in reading order
+
+
 class Index:
     """A guide's index in a folder.
 
@@ -79,7 +88,8 @@ class Index:
         self.bridge_listed = guide.resolve() == bridge.resolve()  # whether the bridge's sections may be found
         self._roots = [(BRIDGE, bridge, "")] + ([] if self.bridge_listed else [(OWN, guide, "")])
         self._roots.append((OWN, extra, "guides/"))
-        self._vectors: Any = None
+        self._client: Any = None
+        self._collections: dict[str, Any] = {}
 
     # --- building ---------------------------------------------------------------------------------------------
 
@@ -113,25 +123,31 @@ class Index:
     def _build(self, rebuilt: str, report: Callable[[int, int], None]) -> Report:
         with self.catalogue(create=True) as db:
             skipped = self._read_sources(db)
-            wanted = {
-                row[0]: row for row in db.execute("SELECT id, section, chunk, origin, kind, text, rowid FROM entries")
-            }
-            collection = self._collection()
-            present = set(collection.get(include=[])["ids"])
-            gone = sorted(present - wanted.keys())
-            missing = [wanted[key] for key in sorted(wanted.keys() - present, key=lambda k: len(wanted[k][5]))]
-            for ids in _batches(gone, 1000):
-                collection.delete(ids=ids)
-            done = 0
-            report(done, len(missing))
-            for rows in _batches(missing, BATCH):
-                collection.upsert(
-                    ids=[row[0] for row in rows],
-                    embeddings=self.embedder.encode([row[5] for row in rows]),
-                    metadatas=[dict(zip(_METADATA, (*row[1:5], row[6]), strict=True)) for row in rows],
-                )
-                done += len(rows)
-                report(done, len(missing))
+            wanted: dict[str, dict[str, _Entry]] = {name: {} for name in self._names()}
+            for origin, kind, *row in db.execute("SELECT origin, kind, id, text, section, chunk, rowid FROM entries"):
+                wanted.setdefault(f"{origin}-{kind}", {})[row[0]] = _Entry(*row)
+            missing, removed = {}, 0
+            for name, entries in wanted.items():
+                present = set(self._collection(name).get(include=[])["ids"])
+                gone = sorted(present - entries.keys())
+                for ids in _batches(gone, 1000):
+                    self._collection(name).delete(ids=ids)
+                removed += len(gone)
+                new = [entries[key] for key in entries.keys() - present]
+                missing[name] = sorted(
+                    new, key=lambda entry: (len(entry.text), entry.id)
+                )  # quicker, and the same always
+            total, done = sum(map(len, missing.values())), 0
+            report(done, total)
+            for name, new in missing.items():
+                for batch in _batches(new, BATCH):
+                    self._collection(name).upsert(
+                        ids=[entry.id for entry in batch],
+                        embeddings=self.embedder.encode([entry.text for entry in batch]),
+                        metadatas=[{"section": e.section, "chunk": e.chunk, "place": e.place} for e in batch],
+                    )
+                    done += len(batch)
+                    report(done, total)
             with db:
                 self._relate(db)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
@@ -145,7 +161,7 @@ class Index:
                     "There is no guide to index" + (f": {skipped[0]}" if skipped else "."),
                     hint="Put Markdown, text, PDF or DOCX files into the guide folder.",
                 )
-        return Report(files, sections, passages, len(missing), len(gone), tuple(skipped), rebuilt)
+        return Report(files, sections, passages, total, removed, tuple(skipped), rebuilt)
 
     def _read_sources(self, db: sqlite3.Connection) -> list[str]:
         """Take changed files into the catalogue and drop those that are gone, in one transaction."""
@@ -190,7 +206,7 @@ class Index:
             return
         bridge = self.vectors(origin=BRIDGE, kinds=["title", "text", "question"])
         for sections in _batches(new, 50):
-            other = self.vectors(sections=sections, kinds=["text", "sentence"])
+            other = self.vectors(origin=OWN, kinds=["text", "sentence"], sections=sections)
             for section, vectors in other.items():
                 source = db.execute("SELECT source FROM sections WHERE id = ?", (section,)).fetchone()[0]
                 for key, texts in bridge.items():
@@ -224,32 +240,30 @@ class Index:
             known = set(db.execute("SELECT source, size, mtime_ns FROM sources"))
             now = {(source, (s := path.stat()).st_size, s.st_mtime_ns) for source, path, _ in self._files()}
             entries = db.execute("SELECT count(*) FROM entries").fetchone()[0]
-            return known == now and bool(self._collection().count() == entries)
+            return known == now and bool(sum(self._collection(name).count() for name in self._names()) == entries)
 
     def nearest(self, vector: Vectors, k: int, *, kind: str, origin: str) -> list[Neighbour]:
         """The entries of one kind and origin nearest to a vector of shape (dimensions,), nearest first."""
-        found = self._collection().query(
-            query_embeddings=[vector.tolist()],
-            n_results=k,
-            where={"$and": [{"kind": kind}, {"origin": origin}]},
-            include=["metadatas", "distances"],
+        found = self._collection(f"{origin}-{kind}").query(
+            query_embeddings=[vector.tolist()], n_results=k, include=["metadatas", "distances"]
         )
         pairs = zip(found["metadatas"][0], found["distances"][0], strict=True)
         return [Neighbour(str(meta["section"]), str(meta["chunk"]), 1.0 - float(far)) for meta, far in pairs]
 
     def vectors(
-        self, *, kinds: Sequence[str], origin: str = "", sections: Sequence[str] = (), by: str = "section"
+        self, *, origin: str, kinds: Sequence[str], sections: Sequence[str] = (), by: str = "section"
     ) -> dict[str, Vectors]:
-        """The vectors of all entries of some kinds, of one origin or of some sections.
+        """The vectors of all entries of an origin and some kinds, or of those of some sections.
 
         Returns:
             By section, or by chunk with by="chunk": an array of shape (entries, dimensions), in reading order.
         """
-        of: dict[str, Any] = {"origin": origin} if origin else {"section": {"$in": list(sections)}}
-        where = {"$and": [of, {"kind": {"$in": list(kinds)}}]}
-        found = self._collection().get(where=where, include=["embeddings", "metadatas"])
+        where: Any = {"section": {"$in": list(sections)}} if sections else None
+        pairs: list[Any] = []
+        for kind in kinds:
+            found = self._collection(f"{origin}-{kind}").get(where=where, include=["embeddings", "metadatas"])
+            pairs += zip(found["metadatas"], found["embeddings"], strict=True)
         gathered: dict[str, list[Any]] = {}
-        pairs = zip(found["metadatas"], found["embeddings"], strict=True)
         for meta, vector in sorted(pairs, key=lambda pair: int(pair[0]["place"])):
             gathered.setdefault(str(meta[by]), []).append(vector)
         return {key: np.asarray(rows, dtype=np.float32) for key, rows in gathered.items()}
@@ -278,27 +292,36 @@ class Index:
         try:
             with self.catalogue() as db, _chroma_errors():
                 form = db.execute("SELECT value FROM meta WHERE key = 'form'").fetchone()
-                self._collection().count()
-                self._collection().peek(1)
+                for name in self._names():
+                    self._collection(name).count()
+                    self._collection(name).peek(1)
         except _BROKEN as error:
             if self._disk_is_full(error):
                 raise
             return f"it was damaged ({type(error).__name__})"
         return "" if form and form[0] == self._form() else "it was made by another version"
 
-    def _collection(self) -> Any:
-        if self._vectors is None:
+    def _collection(self, name: str) -> Any:
+        """The entries of an origin and kind, "own-text" for example."""
+        if name not in self._collections:
+            # Without an embedding function of its own Chroma has no reason to fetch a model.
+            self._collections[name] = self._opened().get_or_create_collection(
+                name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            )
+        return self._collections[name]
+
+    def _names(self) -> list[str]:
+        return [str(collection.name) for collection in self._opened().list_collections()]
+
+    def _opened(self) -> Any:
+        if self._client is None:
             import chromadb
             from chromadb.config import Settings
 
-            client = chromadb.PersistentClient(
+            self._client = chromadb.PersistentClient(
                 path=str(self.folder / "chroma"), settings=Settings(anonymized_telemetry=False)
             )
-            # Without an embedding function of its own Chroma has no reason to fetch a model.
-            self._vectors = client.get_or_create_collection(
-                _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-            )
-        return self._vectors
+        return self._client
 
     def _disk_is_full(self, error: BaseException) -> bool:
         """Whether an error is about the disk, full or read-only: then starting anew would only lose the index."""
@@ -322,7 +345,7 @@ class Index:
     def _discard(self) -> None:
         from chromadb.api.shared_system_client import SharedSystemClient
 
-        self._vectors = None
+        self._client, self._collections = None, {}
         SharedSystemClient.clear_system_cache()
         if self.folder.exists():
             shutil.rmtree(self.folder)

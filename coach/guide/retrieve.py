@@ -242,8 +242,9 @@ class Retriever:
 
     def _read_chunks(self, section: str) -> tuple[dict[str, Vectors], dict[str, Vectors]]:
         """The vectors of a section's chunks: those of the whole and of its case, and those of its sentences."""
-        whole = self._index.vectors(sections=[section], kinds=["text", "case"], by="chunk")
-        return whole, self._index.vectors(sections=[section], kinds=["sentence"], by="chunk")
+        origin = BRIDGE if section in self._bridge else OWN
+        whole = self._index.vectors(origin=origin, kinds=["text", "case"], sections=[section], by="chunk")
+        return whole, self._index.vectors(origin=origin, kinds=["sentence"], sections=[section], by="chunk")
 
 
 def _log_likelihood(heard: Sequence[_Heard], section: str, case: str) -> float:
