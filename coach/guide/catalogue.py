@@ -25,6 +25,7 @@ CREATE TABLE chunks (id TEXT PRIMARY KEY, section TEXT NOT NULL, source TEXT NOT
     "end" INTEGER, page INTEGER, said TEXT);
 CREATE TABLE entries (id TEXT PRIMARY KEY, section TEXT NOT NULL, chunk TEXT NOT NULL, source TEXT NOT NULL,
     origin TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX entries_by_section ON entries (section);
 CREATE TABLE kin (section TEXT NOT NULL, source TEXT NOT NULL, bridge TEXT NOT NULL, similarity REAL NOT NULL,
     PRIMARY KEY (section, bridge));
 """

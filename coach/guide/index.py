@@ -30,7 +30,7 @@ from coach.guide.embed import Embedder, Vectors
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-SCHEMA = 6  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 7  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
 BATCH = 64  # texts embedded and stored at a time
 _T = TypeVar("_T")
@@ -68,7 +68,6 @@ class _Entry(NamedTuple):
     text: str
     section: str
     chunk: str
-    place: int  # in reading order
 
 
 class Index:
@@ -124,7 +123,7 @@ class Index:
         with self.catalogue(create=True) as db:
             skipped = self._read_sources(db)
             wanted: dict[str, dict[str, _Entry]] = {name: {} for name in self._names()}
-            for origin, kind, *row in db.execute("SELECT origin, kind, id, text, section, chunk, rowid FROM entries"):
+            for origin, kind, *row in db.execute("SELECT origin, kind, id, text, section, chunk FROM entries"):
                 wanted.setdefault(f"{origin}-{kind}", {})[row[0]] = _Entry(*row)
             missing, removed = {}, 0
             for name, entries in wanted.items():
@@ -144,7 +143,7 @@ class Index:
                     self._collection(name).upsert(
                         ids=[entry.id for entry in batch],
                         embeddings=self.embedder.encode([entry.text for entry in batch]),
-                        metadatas=[{"section": e.section, "chunk": e.chunk, "place": e.place} for e in batch],
+                        metadatas=[{"section": entry.section, "chunk": entry.chunk} for entry in batch],
                     )
                     done += len(batch)
                     report(done, total)
@@ -205,13 +204,14 @@ class Index:
         if not new:
             return
         bridge = self.vectors(origin=BRIDGE, kinds=["title", "text", "question"])
+        kin = []
         for sections in _batches(new, 50):
             other = self.vectors(origin=OWN, kinds=["text", "sentence"], sections=sections)
             for section, vectors in other.items():
                 source = db.execute("SELECT source FROM sections WHERE id = ?", (section,)).fetchone()[0]
                 for key, texts in bridge.items():
-                    similarity = float((texts @ vectors.T).max(axis=1).mean())
-                    db.execute("INSERT OR REPLACE INTO kin VALUES (?, ?, ?, ?)", (section, source, key, similarity))
+                    kin.append((section, source, key, float((texts @ vectors.T).max(axis=1).mean())))
+        db.executemany("INSERT OR REPLACE INTO kin VALUES (?, ?, ?, ?)", kin)  # the catalogue is read until here
 
     def _files(self) -> Iterator[tuple[str, Path, str]]:
         for origin, root, prefix in self._roots:
@@ -258,14 +258,19 @@ class Index:
         Returns:
             By section, or by chunk with by="chunk": an array of shape (entries, dimensions), in reading order.
         """
-        where: Any = {"section": {"$in": list(sections)}} if sections else None
-        pairs: list[Any] = []
+        places = {"kind": kinds, "section": sections} if sections else {"kind": kinds}
+        where = " AND ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in places.items())
+        query = f"SELECT id, kind, section, chunk FROM entries WHERE origin = ? AND {where} ORDER BY rowid"
+        with self.catalogue() as db:  # Chroma finds by id, however much there is; by section it takes its time
+            rows = db.execute(query, [origin, *(value for values in places.values() for value in values)]).fetchall()
+        vectors: dict[str, Any] = {}
         for kind in kinds:
-            found = self._collection(f"{origin}-{kind}").get(where=where, include=["embeddings", "metadatas"])
-            pairs += zip(found["metadatas"], found["embeddings"], strict=True)
+            if ids := [row[0] for row in rows if row[1] == kind]:
+                found = self._collection(f"{origin}-{kind}").get(ids=ids, include=["embeddings"])
+                vectors.update(zip(found["ids"], found["embeddings"], strict=True))
         gathered: dict[str, list[Any]] = {}
-        for meta, vector in sorted(pairs, key=lambda pair: int(pair[0]["place"])):
-            gathered.setdefault(str(meta[by]), []).append(vector)
+        for key, _, section, chunk in rows:
+            gathered.setdefault({"section": section, "chunk": chunk}[by], []).append(vectors[key])
         return {key: np.asarray(rows, dtype=np.float32) for key, rows in gathered.items()}
 
     @contextmanager
