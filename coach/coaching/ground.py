@@ -32,6 +32,7 @@ _NO = re.compile(
 _QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
 _ITS_OWN = re.compile(r"\b(?:I|I['’]\w+|me|my|mine)\b")  # what the guide lets somebody say, taken for the coach's words
 _DANGLING = re.compile(r"\W*(?:It|This|That|These|Those|And|But|Or|So|Then|Each|Both|The (?:second|other|same))\b")
+_STUTTER = re.compile(r"\b(\w+(?: \w+){3,})\b.*\b\1\b")  # four words in a row, twice in one sentence
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+")  # a capital in the middle of a sentence
 _CLAIMED = re.compile(  # who and when, of which a small model is sure without having been told
@@ -111,7 +112,7 @@ class Grounding:
             return ""
         if _ITS_OWN.search(_QUOTED.sub("", words)) or (not len(self._shown) and _DANGLING.match(words)):
             return ""
-        if tells_of_a_study(words) or not _claims(words) <= self._named:
+        if tells_of_a_study(words) or _STUTTER.search(key) or not _claims(words) <= self._named:
             return ""
         vector = self._embedder.encode([words])[0]
         if (self._shown @ vector > SAME).any():

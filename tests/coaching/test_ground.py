@@ -24,6 +24,7 @@ PASSAGE = Passage(
         ("Give her 6 weeks at the least.", ""),
         ("Buy her a ring and take her to Venice.", ""),
         ("Give her several weeks, as a study says.", ""),
+        ("Give her several weeks at the least, and give her several weeks at the least.", ""),
     ],
 )
 def test_a_sentence_is_shown_if_a_passage_says_it_and_in_the_same_direction(
