@@ -19,7 +19,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
 
-__all__ = ["Reviewer", "compose", "made_how", "sentence_spans"]
+__all__ = ["SORRY", "Reviewer", "compose", "made_how", "sentence_spans"]
 
 MOST = 5  # findings shown; more cannot be taken in
 BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
@@ -29,7 +29,7 @@ _END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|\n+|(?<=[^\w\s,;:'\"()\-])\s+
 _SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
 _MINE = ("me", "i", "myself", "mine")
 _GREETING = re.compile(r"\s*((?:hi|hey|hello|dear|yo|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", re.IGNORECASE)
-_SORRY = re.compile(
+SORRY = re.compile(
     r"\b(?:i['’ ]?a?m (?:(?:so|very|really|truly|deeply) )*(?:sorry|sry)|(?:so |very )?sorry|sry|i apologi[sz]e)\b",
     re.IGNORECASE,
 )
@@ -233,7 +233,7 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
 
 def _sorry(draft: str) -> str:
     """The draft's own way to say sorry; "" if it does not."""
-    match = _SORRY.search(draft)
+    match = SORRY.search(draft)
     return f"{match[0].strip()}." if match else ""
 
 

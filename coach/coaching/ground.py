@@ -112,7 +112,9 @@ class Grounding:
             return ""
         if _ITS_OWN.search(_QUOTED.sub("", words)) or (not len(self._shown) and _DANGLING.match(words)):
             return ""
-        if tells_of_a_study(words) or _STUTTER.search(key) or not _claims(words) <= self._named:
+        if tells_of_a_study(words) or not _claims(words) <= self._named:
+            return ""
+        if _STUTTER.search(key) and key not in self._said_there:
             return ""
         vector = self._embedder.encode([words])[0]
         if (self._shown @ vector > SAME).any():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from coach.coaching.draft import SORRY
 from coach.coaching.prompt import Prompts
 from coach.errors import ModelError
 from coach.guardrails.drafts import Drafts
@@ -21,7 +22,7 @@ __all__ = ["Rewriter", "faults"]
 TRIES = 2
 TOKENS = 220
 OWN = 0.9  # share of the content words that must be the writer's own
-KEPT = 0.85  # share of the writer's content words, in what was put together, that must still be there
+KEPT = 0.95  # share of the writer's content words, in what was put together, that must still be there
 _GAP = re.compile(r"\[[^\[\]\n]{3,60}\]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _WHOSE = re.compile(r"\b(?:my|your|ur|his|her|their|our) \w+")
@@ -107,6 +108,8 @@ def faults(text: str, review: Review, about: str = "") -> list[str]:
     there = {word for word in _words(review.rewrite).split() if word not in _SMALL}
     if there and len(there & set(words)) / len(there) < KEPT:
         found.append("something of the writer's is lost")
+    if SORRY.search(review.rewrite) and not SORRY.search(plain):
+        found.append("the sorry is lost")
     if {*_WHOSE.findall(" ".join(words))} - {*_WHOSE.findall(_words(own))}:
         found.append("somebody else's thing")  # "my mother" for "your mother"
     return found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from coach import Coach, Contact
 from coach.coaching.draft import own_lines, sentence_spans
-from coach.coaching.rewrite import Rewriter
+from coach.coaching.rewrite import Rewriter, faults
 from coach.errors import InputError
 from coach.types import Review
 from tests.coaching.test_turn import Scripted
@@ -147,6 +148,12 @@ def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
 )
 def test_a_rewrite_that_echoes_invents_or_slips_is_not(guide_only: Coach, text: str) -> None:
     assert rewritten(guide_only, text).rewrite_source == "draft"
+
+
+def test_a_rewrite_that_loses_the_sorry_is_not_shown(guide_only: Coach) -> None:
+    review = replace(guide_only.review(BAD), rewrite="Sam, I lied to you about the loan for a year. I am sorry.")
+    assert faults("I am sorry, Sam. For a year I lied to you about the loan.", review) == []
+    assert faults("For a year I lied to you about the loan, Sam.", review) == ["the sorry is lost"]
 
 
 def test_a_draft_pasted_into_the_chat_gets_the_same_review(guide_only: Coach) -> None:
