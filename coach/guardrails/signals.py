@@ -120,7 +120,7 @@ class Signals:
             for first, last, confidence in _runs(chances[:, -1], threshold):
                 for a, b in _segments(window, first, last, clauses, plain.text):
                     start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
-                    named, each = window.span("named", a, b), np.sort(chances[a : b + 1], axis=0)[-4:].mean(axis=0)
+                    named, each = window.span("named", a, b), _strongest(chances[a : b + 1])
                     for tactic, least in outright.items():
                         at = self._tactics.index(tactic)
                         named[at] = each[at] >= least
@@ -239,11 +239,16 @@ def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
             end += 1
         while chances[end] < low:
             end -= 1
-        best = float(np.sort(chances[position : end + 1])[-4:].mean())
+        best = float(_strongest(chances[position : end + 1]))
         if best >= threshold:
             runs.append((position, end, best))
         position = end + 1
     return runs
+
+
+def _strongest(chances: Array) -> Array:
+    """The mean over the four tokens that are surest, along the first axis."""
+    return np.asarray(np.sort(chances, axis=0)[-4:].mean(axis=0))
 
 
 def _clauses(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:

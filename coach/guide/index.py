@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import filelock
 import numpy as np
@@ -57,7 +57,6 @@ class Neighbour:
     """An entry near a question."""
 
     section: str
-    chunk: str  # "" when it stands for the whole section
     similarity: float  # cosine
 
 
@@ -67,7 +66,6 @@ class _Entry(NamedTuple):
     id: str
     text: str
     section: str
-    chunk: str
 
 
 class Index:
@@ -123,7 +121,7 @@ class Index:
         with self.catalogue(create=True) as db:
             skipped = self._read_sources(db)
             wanted: dict[str, dict[str, _Entry]] = {name: {} for name in self._names()}
-            for origin, kind, *row in db.execute("SELECT origin, kind, id, text, section, chunk FROM entries"):
+            for origin, kind, *row in db.execute("SELECT origin, kind, id, text, section FROM entries"):
                 wanted.setdefault(f"{origin}-{kind}", {})[row[0]] = _Entry(*row)
             missing, removed = {}, 0
             for name, entries in wanted.items():
@@ -133,9 +131,8 @@ class Index:
                     self._collection(name).delete(ids=ids)
                 removed += len(gone)
                 new = [entries[key] for key in entries.keys() - present]
-                missing[name] = sorted(
-                    new, key=lambda entry: (len(entry.text), entry.id)
-                )  # quicker, and the same always
+                # texts of like length are embedded together, which is quicker
+                missing[name] = sorted(new, key=lambda entry: (len(entry.text), entry.id))
             total, done = sum(map(len, missing.values())), 0
             report(done, total)
             for name, new in missing.items():
@@ -143,7 +140,7 @@ class Index:
                     self._collection(name).upsert(
                         ids=[entry.id for entry in batch],
                         embeddings=self.embedder.encode([entry.text for entry in batch]),
-                        metadatas=[{"section": entry.section, "chunk": entry.chunk} for entry in batch],
+                        metadatas=[{"section": entry.section} for entry in batch],
                     )
                     done += len(batch)
                     report(done, total)
@@ -248,10 +245,15 @@ class Index:
             query_embeddings=[vector.tolist()], n_results=k, include=["metadatas", "distances"]
         )
         pairs = zip(found["metadatas"][0], found["distances"][0], strict=True)
-        return [Neighbour(str(meta["section"]), str(meta["chunk"]), 1.0 - float(far)) for meta, far in pairs]
+        return [Neighbour(str(meta["section"]), 1.0 - float(far)) for meta, far in pairs]
 
     def vectors(
-        self, *, origin: str, kinds: Sequence[str], sections: Sequence[str] = (), by: str = "section"
+        self,
+        *,
+        origin: str,
+        kinds: Sequence[str],
+        sections: Sequence[str] = (),
+        by: Literal["section", "chunk"] = "section",
     ) -> dict[str, Vectors]:
         """The vectors of all entries of an origin and some kinds, or of those of some sections.
 
@@ -260,7 +262,7 @@ class Index:
         """
         places = {"kind": kinds, "section": sections} if sections else {"kind": kinds}
         where = " AND ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in places.items())
-        query = f"SELECT id, kind, section, chunk FROM entries WHERE origin = ? AND {where} ORDER BY rowid"
+        query = f"SELECT id, kind, {by} FROM entries WHERE origin = ? AND {where} ORDER BY rowid"
         with self.catalogue() as db:  # Chroma finds by id, however much there is; by section it takes its time
             rows = db.execute(query, [origin, *(value for values in places.values() for value in values)]).fetchall()
         vectors: dict[str, Any] = {}
@@ -269,8 +271,8 @@ class Index:
                 found = self._collection(f"{origin}-{kind}").get(ids=ids, include=["embeddings"])
                 vectors.update(zip(found["ids"], found["embeddings"], strict=True))
         gathered: dict[str, list[Any]] = {}
-        for key, _, section, chunk in rows:
-            gathered.setdefault({"section": section, "chunk": chunk}[by], []).append(vectors[key])
+        for key, _, name in rows:
+            gathered.setdefault(name, []).append(vectors[key])
         return {key: np.asarray(rows, dtype=np.float32) for key, rows in gathered.items()}
 
     @contextmanager

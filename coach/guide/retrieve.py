@@ -130,7 +130,10 @@ class Retriever:
         # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
         questions, messages = index.vectors(origin=BRIDGE, kinds=["question", "case"]), asked.messages()
         self._messages = _Group.of(
-            {name: np.concatenate([v[name] for v in (questions, messages) if name in v]) for name in (*questions, NONE)}
+            {
+                name: np.concatenate([v[name] for v in (questions, messages) if name in v])
+                for name in (*self._bridge, NONE)
+            }
         )
         self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 

@@ -30,7 +30,7 @@ BATCH = 512  # tokens a call; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
 WORTH = 200  # tokens, at least, for which a state is kept or brought back; it is quicker than reading them again
 MEASURED = 64  # tokens, at least, whose reading says how fast the next will be
-MAX_CONTEXT = 6144  # tokens; some fifteen turns, 180 MB for a 1.5B
+MAX_CONTEXT = 6144  # tokens; some twenty turns, 180 MB for a 1.5B
 MIN_CONTEXT = 2048
 _OTHER_MODEL = "Choose another one with `coach models use NAME`, or fetch it again with `coach models pull NAME`."
 
