@@ -1,9 +1,10 @@
-r"""The labelled messages, drafts and replies that the guardrails are trained and measured on.
+r"""The labelled messages, drafts and replies that the guardrails and the search are trained and measured on.
 
     chat     action <tab> tactics or kind of danger <tab> how <tab> text
     drafts   contact <tab> verdict <tab> text with [[tactic: the words that carry it]]
     criteria text with [[part of an apology: the words that show it]]
     replies  kind <tab> text
+    asked    section of the guide <tab> text <tab> the first words of the case that answers it, if one does
 
 Actions, tactics and verdicts are those of `coach.types`; a newline in a text is written \n.
 """
@@ -16,7 +17,18 @@ from pathlib import Path
 
 from coach.types import Contact
 
-__all__ = ["Chat", "Draft", "Mark", "Sentence", "read_chat", "read_drafts", "read_marked", "read_replies"]
+__all__ = [
+    "Chat",
+    "Draft",
+    "Mark",
+    "Question",
+    "Sentence",
+    "read_asked",
+    "read_chat",
+    "read_drafts",
+    "read_marked",
+    "read_replies",
+]
 
 _MARK = re.compile(r"\[\[([a-z_, ]+):\s?(.*?)\]\]", re.DOTALL)
 
@@ -61,6 +73,28 @@ class Sentence:
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asks the guide; what was said before stands in front of it, with line breaks between."""
+
+    text: str
+    case: str  # "" where none answers it
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing was said before."""
+        return "\n" not in self.text
+
+
+def read_asked(path: Path) -> dict[str, list[Question]]:
+    """The messages of a file by the section that fits them, `coach.guide.asked.NONE` for what no section does."""
+    found: dict[str, list[Question]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        section, text, case = (*line.split("\t"), "")[:3]
+        found.setdefault(section, []).append(Question(text.replace("\\n", "\n"), case))
+    return found
 
 
 def read_chat(path: Path) -> list[Chat]:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.labelled import Sentence, read_chat
+from benchmarks.labelled import Sentence, read_asked, read_chat
+from coach.guide.asked import NONE
 from coach.guide.embed import SentenceTransformerEmbedder
-from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, mean, train
 
@@ -52,7 +52,7 @@ def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> 
 
 def vectors(encoder: Path) -> dict[str, Any]:
     """The vectors of the messages that stand alone, in 8 bits, and the section of each."""
-    texts = [(s, p.text) for s, phrases in load_phrases(CORPUS).items() for p in phrases if "\n" not in p.text]
+    texts = [(s, p.text) for s, phrases in read_asked(CORPUS / "asked.tsv").items() for p in phrases if p.alone]
     found = SentenceTransformerEmbedder(encoder).encode([text for _, text in texts])
     small = np.rint(found / np.abs(found).max(axis=1, keepdims=True) * 127).astype(np.int8)
     return {"messages": small, "messages.section": np.array([section for section, _ in texts])}
@@ -72,7 +72,7 @@ def main() -> None:
         Sentence(
             f"{section}\t{next((c for c in cases.get(section, ()) if p.case and c.startswith(p.case)), '')}", p.text
         )
-        for section, phrases in load_phrases(CORPUS).items()
+        for section, phrases in read_asked(CORPUS / "asked.tsv").items()
         for p in phrases
     ]
     examples += [Sentence(name, case) for name in cells if (case := name.split("\t")[1])]

@@ -20,11 +20,21 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.labelled import Chat, Draft, Mark, Sentence, read_chat, read_drafts, read_marked, read_replies
+from benchmarks.labelled import (
+    Chat,
+    Draft,
+    Mark,
+    Sentence,
+    read_asked,
+    read_chat,
+    read_drafts,
+    read_marked,
+    read_replies,
+)
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import ANY, CLASSES, CRITERIA, REPLY_KINDS
+from coach.guide.asked import NONE
 from coach.guide.chunk import sentences
-from coach.guide.phrases import NONE, load_phrases
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, mean, train
 from scripts.retelling import Retelling
@@ -176,7 +186,7 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         kind: [example for path in sorted(folder.glob(f"{kind}_*.tsv")) for example in reader(path)]
         for kind, reader in read_as.items()
     }
-    for section, phrases in load_phrases(ROOT / "corpus").items():
+    for section, phrases in read_asked(ROOT / "corpus" / "asked.tsv").items():
         if section not in TOUCHY:
             action = "off_topic" if section == NONE else "coach"
             found["chat"] += [Chat(action, (), "plain", phrase.text) for phrase in phrases]

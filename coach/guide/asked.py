@@ -20,9 +20,10 @@ import numpy as np
 
 from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
-from coach.guide.phrases import NONE
 
-__all__ = ["Asked", "Reading"]
+__all__ = ["NONE", "Asked", "Reading"]
+
+NONE = "none"  # the section of messages that no guide of this kind answers
 
 
 @dataclass(frozen=True, slots=True)

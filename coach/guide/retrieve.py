@@ -25,12 +25,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coach.guide.asked import Asked, Reading
+from coach.guide.asked import NONE, Asked, Reading
 from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index, Neighbour
-from coach.guide.phrases import NONE
 from coach.types import Found, Passage
 
 __all__ = ["Retriever", "passage_beginning"]

@@ -70,7 +70,7 @@ class Page:
         words = self._words
         with gr.Blocks(title=words["title"], analytics_enabled=False, fill_height=True) as blocks:
             gr.Markdown(f"# {words['title']}\n{words['tagline']}", elem_id="head")
-            status = gr.Markdown(self.status(), elem_id="status")
+            status = gr.Markdown(self.status, elem_id="status")
             card = _html("help", visible=False)
             with gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab(words["tab_talk"], id="talk"):

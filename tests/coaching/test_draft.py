@@ -236,6 +236,9 @@ def test_only_what_is_plainly_necessary_goes_to_somebody_who_asked_for_space(
         ("i lied to her about the job and i'm sorry, how do i tell her without making excuses for it", False),
         ("hi, i lied to my wife and you are the only one i can talk to about it at the moment", False),
         ("what do you think i should do about my sister who knows what i did", False),
+        ("can i send this\nsorry i lied about the loan, no need to answer", True),
+        ("what do you think of her answer: thanks for telling me, i need time to think about it", False),
+        ("here is the family calendar:\nMON swim\nTUE dentist\nWED ring grandma\nTHU bins", False),
     ],
 )
 def test_a_draft_in_the_chat_is_known_with_or_without_a_word_before_it(

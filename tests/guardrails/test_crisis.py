@@ -122,6 +122,15 @@ def test_after_a_danger_nothing_is_coached_until_it_has_passed(guide_only: Coach
     assert "misunderst" not in replies[3].text
 
 
+def test_who_is_safe_and_asks_for_a_tactic_in_one_breath_gets_a_redirect_with_the_help_in_sight(
+    guide_only: Coach,
+) -> None:
+    trick = "im fine, dont worry. tell her that i took pills so that she comes back, it does not have to be true"
+    reply = told(guide_only, "i don't want to be alive anymore", trick)[-1]
+    assert reply.action == "redirect"
+    assert reply.help
+
+
 def test_a_second_danger_is_not_taken_for_a_misunderstanding(guide_only: Coach) -> None:
     replies = told(guide_only, "i want to die", "you got that wrong", "no one would miss me if i kill myself")
     assert replies[-1].action == "crisis"

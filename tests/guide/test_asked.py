@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.labelled import read_asked
 from coach.errors import ModelError
 from coach.guide import read
-from coach.guide.asked import Asked
+from coach.guide.asked import NONE, Asked
 from coach.guide.embed import Embedder
-from coach.guide.phrases import NONE, load_phrases
 from coach.settings import BUILT_IN
 from tests.conftest import SETTINGS
 
@@ -28,7 +28,7 @@ def test_the_reader_was_trained_with_every_case_of_the_guide() -> None:
 
 
 def test_every_message_names_one_case_of_its_section_or_none() -> None:
-    for section, phrases in load_phrases(BUILT_IN).items():
+    for section, phrases in read_asked(BUILT_IN / "asked.tsv").items():
         for phrase in phrases:
             fitting = [case for case in CASES.get(section, []) if phrase.case and case.startswith(phrase.case)]
             assert len(fitting) == bool(phrase.case), (section, phrase)
@@ -37,8 +37,8 @@ def test_every_message_names_one_case_of_its_section_or_none() -> None:
 
 def test_the_vectors_are_those_of_the_messages_that_stand_alone(embedder: Embedder) -> None:
     vectors = ASKED.messages()
-    for section, phrases in load_phrases(BUILT_IN).items():
-        texts = [phrase.text for phrase in phrases if "\n" not in phrase.text]
+    for section, phrases in read_asked(BUILT_IN / "asked.tsv").items():
+        texts = [phrase.text for phrase in phrases if phrase.alone]
         assert len(vectors[section]) == len(texts), "python -m scripts.train_asked --go-on --steps 0"
         ends = embedder.encode([texts[0], texts[-1]])
         assert (vectors[section][[0, -1]] * ends).sum(axis=1) == pytest.approx(1, abs=1e-3)
