@@ -39,7 +39,7 @@ from coach.guide.embed import Embedder
 from coach.types import Turn
 
 QUESTIONS = Path(__file__).parent / "questions"
-CASES = ("an answer leads with it", "holds it", "holds or offers it")
+CASES = ("an answer leads with it", "holds it", "holds or offers it", "asks which it is")
 Finder = Callable[[str, Conversation], list[str]]  # a question and what was said before it in, sections out
 
 
@@ -79,17 +79,19 @@ def coach_finder(coach: Coach, by_title: bool) -> Finder:
 
 
 def cases_found(coach: Coach, questions: list[Question]) -> str:
-    """How often an answer leads with a case that answers the question, holds one, or is followed by one to click."""
+    """How often an answer leads with a case that answers the question, holds one, or has one to click; or asks."""
     asked = [question for question in questions if question.cases]
-    leads = holds = offers = 0
+    leads = holds = offers = unsure = 0
     for question in asked:
         text, earlier = query(question.text, question.before)
         found = coach.consult(text, before=earlier)
-        cases = [passage.case for passage in found.sources]
+        cases = [] if found.doubtful else [passage.case for passage in found.sources]
+        unsure += found.doubtful
         leads += bool(question.cases.intersection(cases[:1]))
         holds += bool(question.cases.intersection(cases))
         offers += bool(question.cases.intersection([*cases, *found.nearby[:OFFERED]]))
-    shares = (f"{what} {count / len(asked):.2f}" for what, count in zip(CASES, (leads, holds, offers), strict=True))
+    counts = zip(CASES, (leads, holds, offers, unsure), strict=True)
+    shares = (f"{what} {count / len(asked):.2f}" for what, count in counts)
     return f"{len(asked)} with a case: {', '.join(shares)}"
 
 

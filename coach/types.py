@@ -185,6 +185,7 @@ class Found:
     passages: tuple[Passage, ...] = ()  # to answer from, the best first; none if it does not cover the question
     instead: Passage | None = None  # what may have been meant, if it was not the first
     nearby: tuple[str, ...] = ()  # further cases, in the words of those who ask, the likeliest first
+    doubtful: bool = False  # whether the first passage is a guess: three in four of these are wrong
 
     @property
     def sources(self) -> tuple[Passage, ...]:

@@ -23,6 +23,7 @@ class Answer:
     passages: tuple[Passage, ...] = ()
     tactic: str = ""
     help: Help | None = None
+    nearby: tuple[str, ...] = ()  # cases to choose from
 
 
 class Fixed:
@@ -103,6 +104,12 @@ class Fixed:
         if self.foreign(text):
             return Answer(self._prompts.render("other_language"), "coach", standing)
         return Answer(self._prompts.render("not_covered", form=len(history.turns)), "off_topic", standing)
+
+    def which(self, opening: str, cases: tuple[str, ...], standing: Standing, history: Conversation) -> Answer:
+        """The question which case a message is about, where an answer would be a guess."""
+        form = sum(not turn.passages for turn in history.turns)
+        text = self._prompts.render("which", opening=opening, cases=cases, form=form)
+        return Answer(text, "coach", standing, nearby=cases)
 
     def _danger(self, text: str, danger: Danger, standing: Standing, history: Conversation) -> Answer:
         found = self.help(danger)

@@ -44,6 +44,6 @@ class Openings:
             if self._patterns.match(group, message):
                 return next((line for line in self._words[group]["lines"] if line not in said), "")
         told = len(message.split()) >= SHORT and _TOLD.search(message) and not _ASKED.search(message)
-        sure = told and passages[0].score >= SURE
+        sure = told and passages and passages[0].score >= SURE
         line = str(self._words["told"].get(passages[0].section, "")) if sure else ""
         return "" if line in said else line

@@ -158,10 +158,15 @@ class Turns:
             yield from self._finish(text, verdict, answered, history, situation, retrieved)
             return
         passages = found.passages
+        opening = self._openings(text, () if found.doubtful else passages, history)
+        answered_before = not history.turns or bool(history.turns[-1].passages)  # who was asked is not asked again
+        if found.doubtful and len(found.nearby) > 1 and answered_before:
+            answered = self._fixed.which(opening, found.nearby[:OFFERED], standing, history)
+            yield from self._finish(text, verdict, answered, history, situation, retrieved)
+            return
         yield Sources(found.sources)
         due = situation != history.situation or len(history.turns) % LEAVING == 0  # so that no window lacks it
         about = self._situations.line(situation) if due else ""
-        opening = self._openings(text, passages, history)
         said = [sentence for turn in history.turns for sentence in sentences(turn.answer)]
         written, prompt, new, note, first, lead = _Written(), "", list(passages), "", 0.0, ""
         try:
@@ -305,6 +310,7 @@ class Turns:
                 timings=Timings(retrieved, 0.0, retrieved),
                 verdict=verdict,
                 help=answer.help or self._fixed.help(danger),
+                nearby=answer.nearby,
             )
         )
 

@@ -5,6 +5,7 @@ How things stand decides first: to somebody who has blocked the writer, the best
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ WORRY = 0.5  # probability of self-harm, as the reader of messages sees it, from
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 220  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
+_QUOTED = re.compile(r"^[\"“](.+)[\"”].*$", re.DOTALL)  # a draft in quotation marks, and a question about it
 LETTER = 12  # words from which a message in the chat may be a draft though nothing says so
 
 
@@ -87,7 +89,7 @@ class Drafts:
     def pasted(self, message: str) -> str:
         """The draft in a message that hands one over ("can I send this: ..."), or is one; "" if there is none."""
         places = self._patterns.places("pasted", message)
-        draft = message[places[0][1] :].strip(' \n"“”') if places else ""
+        draft = _QUOTED.sub(r"\1", message[places[0][1] :].lstrip(": \n")).strip(' \n"“”') if places else ""
         if not draft and len(message.split()) >= LETTER and self._patterns.match("letter", message):
             draft = message
         return draft if len(draft.split()) >= 4 else ""

@@ -46,6 +46,7 @@ OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 INSTEAD, BESIDE = 0.1, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.05  # and from which it is offered
+GUESS, FITTING = 0.15, 0.9  # likelihood of the first case, and of its section, below which both are a guess
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
@@ -159,10 +160,13 @@ class Retriever:
             passages = self._passages(db, heard, chosen)
             if not passages or not self._index.bridge_listed:
                 return Found(tuple(passages))
+            first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
+            if first < GUESS and passages[0].score < FITTING and not self._own:
+                likely = self._likely_cases(heard, without)
+                return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
             said = {passage.case for passage in passages}
             cases = [(chunk, p) for chunk, p in self._likely_cases(heard, without) if self._cases[chunk] not in said]
             instead = None
-            first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
             if cases and cases[0][1] >= max(INSTEAD, BESIDE * first):
                 (chunk, likelihood), *cases = cases
                 instead = replace(_passage(db, chunk), number=len(passages) + 1, score=round(likelihood, 4))

@@ -365,7 +365,7 @@ class Page:
                         note=note,
                         action=reply.action,
                         reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
-                        offers=bool(reply.nearby),
+                        offers=bool(reply.nearby and reply.passages),
                     )
                     shown = [*before, _message("assistant", final, reply.nearby)]
                     situation = self._corrected.pop(tab, reply.conversation.situation)

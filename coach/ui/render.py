@@ -47,7 +47,7 @@ def answer(
         note: A quiet line at the end.
         action: What the guardrails decided; a redirect and a crisis look different.
         reasons: HTML from `why`.
-        offers: Whether other questions follow, to be asked at a click.
+        offers: Whether a line leads over to other questions, to be asked at a click.
     """
     numbers = {passage.number for passage in passages}
     paragraphs = "".join(f"<p>{_cite(part, numbers)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part)

@@ -156,6 +156,12 @@ def test_a_rewrite_that_loses_the_sorry_is_not_shown(guide_only: Coach) -> None:
     assert faults("For a year I lied to you about the loan, Sam.", review) == ["the sorry is lost"]
 
 
+def test_a_question_after_a_draft_in_quotation_marks_is_no_part_of_it(guide_only: Coach) -> None:
+    assert guide_only.drafts.pasted('this is what i have: "Babe, I lied about the loan." which line is bad?') == (
+        "Babe, I lied about the loan."
+    )
+
+
 def test_a_draft_pasted_into_the_chat_gets_the_same_review(guide_only: Coach) -> None:
     reply = answer(guide_only, f"can you check this before i send it: {BAD}")
     assert reply.action == "coach"
@@ -237,6 +243,9 @@ def test_only_what_is_plainly_necessary_goes_to_somebody_who_asked_for_space(
         ("hi, i lied to my wife and you are the only one i can talk to about it at the moment", False),
         ("what do you think i should do about my sister who knows what i did", False),
         ("can i send this\nsorry i lied about the loan, no need to answer", True),
+        ("should i send this to her:im sorry i lied about the loan, no need to answer", True),
+        ("so this is what happened\ni lied about the loan and she found the letters from the bank", False),
+        ("can i send her flowers\nshe has not answered for two weeks and i lied about the loan", False),
         ("what do you think of her answer: thanks for telling me, i need time to think about it", False),
         ("here is the family calendar:\nMON swim\nTUE dentist\nWED ring grandma\nTHU bins", False),
     ],

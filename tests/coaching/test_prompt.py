@@ -25,6 +25,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         "other_language": {},
         "all_said": {"form": 0},
         "unsure": {"form": 0},
+        "which": {"opening": "o.", "cases": ("c", "d"), "form": 0},
         "rewrite_system": {},
         "rewrite": {"draft": "d", "about": "a", "start": "s", "quotes": ["q"], "attempt": 0},
         "review_chat": {

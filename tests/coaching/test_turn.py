@@ -258,8 +258,19 @@ def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Co
     assert reply.text.count("?") == 1
 
 
+def test_where_an_answer_would_be_a_guess_the_coach_asks_once_which_case_is_meant(guide_only: Coach) -> None:
+    asked = answer(guide_only, "she knows about the messages and now its all different, what now")
+    assert not asked.passages
+    assert 2 <= len(asked.nearby) <= 3
+    assert all(f'"{case}"' in asked.text for case in asked.nearby)
+    assert answer(guide_only, "i mean she knows, and it is all different", asked.conversation).passages
+    chosen = answer(guide_only, asked.nearby[0], asked.conversation)
+    assert chosen.passages[0].case == asked.nearby[0]
+
+
 def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_only: Coach) -> None:
-    first = answer(guide_only, "she knows about the messages and now its all different, what now")
+    told = "little things mostly. said i fed the cat when i hadnt, said the bus was late. "
+    first = answer(guide_only, f"{told}she says she cant believe what day it is now")
     assert 0 < len(first.nearby) <= 3
     assert not {passage.case for passage in first.passages}.intersection(first.nearby)
     assert first.passages[-1].case in first.text  # the nearest of them is answered at once
