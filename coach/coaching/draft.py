@@ -25,10 +25,15 @@ MOST = 5  # findings shown; more cannot be taken in
 BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
 PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
 NOT_PRACTICAL = ("harm", "own", "impact", "remorse")  # what a message about the children leaves out
-_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)|\n+|(?<=[^\w\s,;:'\"()\-])\s+(?=\w)")
+_END = re.compile(  # of a sentence; a line and an emoji end one, "Mrs." does not
+    r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?…]+[\"'”’)]*(?=\s|$)"
+    r"|\n+|(?<=[^\w\s,;:'\"()\-.])\s+(?=\w)"
+)
 _SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
 _MINE = ("me", "i", "myself", "mine")
-_GREETING = re.compile(r"\s*((?:hi|hey|hello|dear|yo|hiya)\b[^\n.!?]{0,24}?[,.!\n]|[A-Z]\w+,)\s*", re.IGNORECASE)
+_GREETING = re.compile(
+    r"\s*((?:hi|hey|hello|dear|yo|hiya)\b(?:(?:mrs?|ms|dr)\.|[^\n.!?]){0,32}?[,.!\n]|[A-Z]\w+,)\s*", re.IGNORECASE
+)
 SORRY = re.compile(
     r"\b(?:i['’ ]?a?m (?:(?:so|very|really|truly|deeply) )*(?:sorry|sry)|(?:so |very )?sorry|sry|i apologi[sz]e)\b",
     re.IGNORECASE,
@@ -219,6 +224,9 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
     there = {part.name for part in now.parts} if clear else set()
     there |= {part.name for part in judged.parts if clear and draft[part.start : part.end] in text}
     greeting, rest = _greeting(text if clear else draft)
+    hello = _greeting(draft)[0]
+    if not greeting and all(f.start >= len(hello) for f in judged.verdict.findings):  # it went with its sentence
+        greeting = hello
     kept = _pieces(rest) if clear else []
     if not re.search(r"[A-Z]", draft):  # as the writer writes
         gaps = {name: gap.lower() for name, gap in gaps.items()}

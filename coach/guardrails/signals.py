@@ -10,6 +10,7 @@ in `coach.guardrails.gates`.
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ SECOND = 0.3  # probability from which words carry a second tactic as well
 JOINING = frozenset("and but because cos cause coz also then so pls please n".split())  # noqa: SIM905
 FEWEST = 3  # tokens that can carry something
 LOW = 0.25  # share of a span's best probability that its words must have
+_NO_STOP = re.compile(r"(?:\d[.,]\d|\b(?:mr|mrs|ms|dr|st)\..?)$", re.IGNORECASE)  # ends no clause: a number, "Mrs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Signals:
             chances = window.words("draft")
             for first, last, confidence in _runs(chances[:, -1], threshold):
                 for a, b in _segments(window, first, last, clauses, plain.text):
-                    start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
+                    start, end = plain.place(*_whole(plain.text, window.offsets[a][0], window.offsets[b][1]))
                     named, each = window.span("named", a, b), _strongest(chances[a : b + 1])
                     for tactic, least in outright.items():
                         at = self._tactics.index(tactic)
@@ -133,7 +135,7 @@ class Signals:
                     a = _snapped(first, clauses)
                     b = _snapped(last + 1, [clause for clause in clauses if clause > last]) - 1
                     if b - a + 1 >= FEWEST or name == "remorse":  # "sorry" is one word
-                        start, end = plain.place(window.offsets[a][0], window.offsets[b][1])
+                        start, end = plain.place(*_whole(plain.text, window.offsets[a][0], window.offsets[b][1]))
                         parts.append(Span(name, start, end, confidence))
         return _merged(tactics), _merged(parts)
 
@@ -255,9 +257,19 @@ def _clauses(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
     """The tokens with which sentences, clauses and lines begin, and the end; people who write no stops say "and"."""
     begun = [1]
     for at, ((_, end), (start, stop)) in enumerate(itertools.pairwise(offsets), start=1):
-        if text[end - 1 : end] in ".!?;,…" or "\n" in text[end:start] or text[start:stop].lower() in JOINING:
+        stops = text[end - 1 : end] in ".!?;,…" and not _NO_STOP.search(text, 0, end + 1)
+        if stops or "\n" in text[end:start] or text[start:stop].lower() in JOINING:
             begun.append(at)
     return [*begun, len(offsets) - 1]
+
+
+def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+    """A stretch of a text, its ends moved out to those of the words."""
+    while start > 0 and text[start - 1 : start + 1].isalnum():
+        start -= 1
+    while end < len(text) and text[end - 1 : end + 1].isalnum():
+        end += 1
+    return start, end
 
 
 def _segments(window: _Window, first: int, last: int, clauses: Sequence[int], text: str) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,6 +157,16 @@ def test_a_rewrite_that_loses_the_sorry_is_not_shown(guide_only: Coach) -> None:
     assert faults("For a year I lied to you about the loan, Sam.", review) == ["the sorry is lost"]
 
 
+def test_quotes_hold_whole_words_and_numbers(guide_only: Coach) -> None:
+    review = guide_only.review(
+        "i told maya about ur dad, not kiera, and i let u be mad at kiera for weeks. the 4,000 from your mum is gone"
+    )
+    for criterion in review.accountability:
+        if criterion.quote:
+            assert re.search(rf"(?<!\w){re.escape(criterion.quote)}(?!\w)", review.draft)
+            assert not criterion.quote.startswith("000")
+
+
 def test_a_question_after_a_draft_in_quotation_marks_is_no_part_of_it(guide_only: Coach) -> None:
     assert guide_only.drafts.pasted('this is what i have: "Babe, I lied about the loan." which line is bad?') == (
         "Babe, I lied about the loan."
@@ -179,6 +190,11 @@ def test_a_draft_pasted_into_the_chat_gets_the_same_review(guide_only: Coach) ->
         (
             "Sorry about my mood on Tuesday. If you had not nagged I would have been fine.",
             "Sorry about my mood on Tuesday. I [what you did]. [It was my choice, if you can say so.]",
+            "draft",
+        ),
+        (
+            "Dear Mr. and Mrs. Bell, I regret any distress you may have felt. I shouted at you on Friday.",
+            "Dear Mr. and Mrs. Bell, I shouted at you on Friday. [It was my choice, if you can say so.]",
             "draft",
         ),
         (
