@@ -74,6 +74,7 @@ class _Heard(NamedTuple):
     text: str
     vector: Vectors  # (dimensions,)
     reading: Reading
+    near: dict[str, Vectors]  # by section how similar its nearest messages are, rising
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,10 @@ class _Group:
             places[name] = slice(start, start := start + len(rows))
         return cls(np.concatenate(list(by_section.values())), places)
 
-    def means(self, vector: Vectors, sections: Sequence[str], top: int) -> Scores:
-        """For each section the mean similarity of its `top` entries nearest to a vector."""
+    def nearest(self, vector: Vectors, top: int) -> dict[str, Vectors]:
+        """For each section the similarities of its `top` entries nearest to a vector, rising."""
         similarity = self.vectors @ vector
-        return np.array([_top(similarity[self.places[name]], top) for name in sections])
-
-    def compare(self, vector: Vectors, section: str, top: int) -> tuple[float, float]:
-        """The mean similarity of the `top` nearest entries of one section, and of all the others."""
-        similarity, place = self.vectors @ vector, self.places[section]
-        return _top(similarity[place], top), _top(np.delete(similarity, place), top)
+        return {name: np.sort(similarity[place])[-top:] for name, place in self.places.items()}
 
 
 class Retriever:
@@ -178,7 +174,10 @@ class Retriever:
         alone = not before or question in self._cases.values()
         texts = [question] if alone else [question, f"{before}\n{question}"]
         vectors = self._embedder.encode(texts)
-        return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
+        return [
+            _Heard(text, vector, self._asked.read(text), self._messages.nearest(vector, NEAREST_QUESTIONS))
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
 
     def _rank(self, heard: Sequence[_Heard], without: Collection[str] = ()) -> list[tuple[str, float]]:
         """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
@@ -204,13 +203,14 @@ class Retriever:
 
     def _foreign(self, heard: _Heard) -> bool:
         """Whether a question is rather about something that no guide of this kind covers."""
-        other, about = self._messages.compare(heard.vector, NONE, 3)
+        other = heard.near[NONE][-3:].mean()
+        about = np.sort(np.concatenate([near for name, near in heard.near.items() if name != NONE]))[-3:].mean()
         far = about < FAR or other - about > FOREIGN
         return heard.reading.foreign > (PERHAPS_FOREIGN if far else SURELY_FOREIGN)
 
     def _rank_bridge(self, heard: _Heard) -> Scores:
         taught = np.array(heard.reading.sections(self._bridge))
-        asked = self._messages.means(heard.vector, self._bridge, NEAREST_QUESTIONS)
+        asked = np.array([heard.near[name].mean() for name in self._bridge])
         return W_TAUGHT * _standard(taught) + W_ASKED * _standard(asked)
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
@@ -350,11 +350,6 @@ def _per_section(sections: Sequence[str], found: Iterable[Neighbour]) -> Scores:
 
 def _best(sections: Sequence[str], likelihood: Scores) -> list[tuple[str, float]]:
     return [(sections[i], float(likelihood[i])) for i in np.argsort(-likelihood, kind="stable")]
-
-
-def _top(scores: Vectors, count: int) -> float:
-    """The mean of the highest scores."""
-    return float(np.sort(scores)[-count:].mean())
 
 
 def _standard(scores: Scores) -> Scores:
