@@ -42,9 +42,9 @@ QUESTIONS = [
     "She answered just ok. What does it mean, should I write again?",
     "How can she ever trust me again with money?",
     "Should I tell her about the second card, the one she never found?",
-    "My brother says I should just let it rest. Is he right?",
+    "Can I ask my brother to talk to her for me?",
     "How do I stop thinking about it at night?",
-    "What do I say when we meet to hand over the keys?",
+    "Her birthday is coming. May I send her a card?",
 ]
 ANSWER = 110  # tokens of an answer in the chain and raw runs, as long as the coach's are
 PROMPT = "You are a helpful relationship coach. Answer the question from this context.\n\n{context}"
