@@ -70,7 +70,7 @@ class Page:
         words = self._words
         with gr.Blocks(title=words["title"], analytics_enabled=False, fill_height=True) as blocks:
             gr.Markdown(f"# {words['title']}\n{words['tagline']}", elem_id="head")
-            status = gr.Markdown(self.status, elem_id="status")
+            status = gr.Markdown(self.status(), elem_id="status")
             card = _html("help", visible=False)
             with gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab(words["tab_talk"], id="talk"):
@@ -131,7 +131,8 @@ class Page:
                 event = field.input if isinstance(field, gr.Dropdown) else field.blur
                 event(self._correct, [state, *known[1:]], [state, card], show_progress="hidden", queue=False)
             country.change(self._choose_country, [country, state], card, queue=False)
-            timer.tick(self._tick, None, [status, timer], show_progress="hidden", queue=False)
+            for event in (blocks.load, timer.tick):
+                event(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
 
     def _build_known(self) -> list[Any]:
