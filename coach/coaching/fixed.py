@@ -57,10 +57,11 @@ class Fixed:
         """The reply to a message that is not to be coached; None if it is."""
         if verdict.crisis:
             return self._danger(text, verdict.crisis, standing, history)
-        passed = self._signs.misunderstood(text) or self._signs.safer(text)
-        if standing.waiting and not (passed and verdict.action == "redirect"):
-            return self._after_danger(text, standing, history)
-        standing = replace(standing, waiting=False)
+        if standing.waiting:
+            passed = self._signs.misunderstood(text) or self._signs.safer(text)
+            if not (passed and verdict.action == "redirect"):
+                return self._after_danger(text, standing, history)
+            standing = replace(standing, waiting=False)
         if verdict.action == "redirect":
             return self._redirect(verdict.findings[0].tactic, standing, history)
         return None
