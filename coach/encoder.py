@@ -8,10 +8,12 @@ weights are the published ones; an adapter may change them a little (see `coach.
 
 from __future__ import annotations
 
+import json
 import math
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +25,20 @@ __all__ = ["Array", "Encoder", "pooled"]
 Array = npt.NDArray[np.float32]
 
 HEADS = 12
+# The linear maps of a layer, by what is computed side by side.
+_LINEAR = (
+    tuple(f"attention.self.{part}" for part in ("query", "key", "value")),
+    ("attention.output.dense",),
+    ("intermediate.dense",),
+    ("output.dense",),
+)
 EPSILON = 1e-12
-NOTHING = np.float32(-1e9)  # added where a text has no token
 _WORDS = "embeddings.word_embeddings.weight"
-_in_use: weakref.WeakValueDictionary[Path, Array] = weakref.WeakValueDictionary()  # by folder; no adapter changes them
+NOTHING = np.float32(-1e9)  # added where a text has no token
 
 
 class Encoder:
-    """The model, read from its published folder.
+    """The model, read from its published folder; encoders of one folder share the published weights in memory.
 
     Args:
         folder: Holds model.safetensors and tokenizer.json.
@@ -46,28 +54,21 @@ class Encoder:
         if not (folder / "model.safetensors").is_file():
             raise ModelError(f"The search model is missing from {folder}.", hint="Fetch it with `coach setup`.")
         try:
-            from safetensors.numpy import load_file
             from tokenizers import Tokenizer
 
-            weights = {name: np.asarray(w, np.float32) for name, w in _floats(load_file(folder / "model.safetensors"))}
+            self._published = _in_use.get(folder) or _in_use.setdefault(folder, _Published(folder))
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # a damaged file surfaces as any of a dozen kinds
             raise ModelError(
                 f"The search model in {folder} cannot be loaded ({type(error).__name__}).",
                 hint="Remove that folder and run `coach setup`.",
             ) from error
-        for name in [n.removesuffix(".up") for n in adapter or {} if n.endswith(".up")]:
-            assert adapter is not None
-            weights[name] = weights[name] + adapter[f"{name}.up"] @ adapter[f"{name}.down"]
         self._tokenizer.enable_truncation(longest)
         self._tokenizer.no_padding()
-        self._words = _in_use.setdefault(folder, weights[_WORDS])
-        self._places = (
-            weights["embeddings.position_embeddings.weight"] + (weights["embeddings.token_type_embeddings.weight"][0])
-        )
-        self._norm = _pair(weights, "embeddings.LayerNorm")
-        count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-        self._layers = [_Layer(weights, f"encoder.layer.{number}") for number in range(count)]
+        self._changes = [
+            [_Change.of(adapter, [f"encoder.layer.{number}.{part}.weight" for part in parts]) for parts in _LINEAR]
+            for number in range(len(self._published.layers))
+        ]
 
     def tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
         """Token ids, and for each token where it stands in its text, in characters; (0, 0) for markers."""
@@ -86,9 +87,10 @@ class Encoder:
             for row, i in enumerate(batch):
                 padded[row, : len(ids[i])] = ids[i]
                 mask[row, ..., : len(ids[i])] = 0
-            x = _normalise(self._words[padded] + self._places[:longest], *self._norm)
-            for layer in self._layers:
-                x = layer(x, mask)
+            x = self._published.embedded(padded)
+            for layer, changes in zip(self._published.layers, self._changes, strict=True):
+                x = layer(x, mask, changes)
+            x = x.reshape(len(batch), longest, -1)
             for row, i in enumerate(batch):
                 found[i] = x[row, : len(ids[i])]
         return found
@@ -96,35 +98,97 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> Array:
         """Sentence vectors of unit length, shape (texts, 384): the mean of each text's token states."""
         if not texts:
-            return np.zeros((0, self._words.shape[1]), np.float32)
+            return np.zeros((0, self._published.width), np.float32)
         means = np.stack([state.mean(axis=0) for state in self.states(self.tokens(texts)[0])])
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+
+class _Published:
+    """The weights as they were published; those of the words, half of the file, are read where they are needed."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        file = folder / "model.safetensors"
+        self._words = _mapped(file, _WORDS)
+        with safe_open(file, framework="np") as stored:
+            weights = {name: stored.get_tensor(name) for name in stored.keys() if name != _WORDS}  # noqa: SIM118
+        self._places = (
+            weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+        )
+        self._norm = _pair(weights, "embeddings.LayerNorm")
+        self.width = self._words.shape[1]
+        count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+        self.layers = [_Layer(weights, f"encoder.layer.{number}") for number in range(count)]
+
+    def embedded(self, ids: npt.NDArray[np.int64]) -> Array:
+        """What the first layer reads, shape (texts x tokens, width), of ids of shape (texts, tokens)."""
+        x = self._words[ids] + self._places[: ids.shape[1]]
+        return _normalise(x.reshape(-1, self.width), *self._norm)
+
+
+_in_use: weakref.WeakValueDictionary[Path, _Published] = weakref.WeakValueDictionary()  # by folder
+
+
+class _Change(NamedTuple):
+    """A low-rank change to the weights of a linear map, added to what it gives; three maps in one have three."""
+
+    down: Array  # (in, rank)
+    up: Array  # (rank, out)
+
+    @classmethod
+    def of(cls, adapter: Mapping[str, Array] | None, names: Sequence[str]) -> _Change | None:
+        """The change to maps that are computed side by side, if there is one."""
+        if not adapter or f"{names[0]}.down" not in adapter:
+            return None
+        ups = [adapter[f"{name}.up"].T for name in names]
+        ranks, widths = [0, *np.cumsum([up.shape[0] for up in ups])], [0, *np.cumsum([up.shape[1] for up in ups])]
+        together = np.zeros((ranks[-1], widths[-1]), np.float32)
+        for at, up in enumerate(ups):
+            together[ranks[at] : ranks[at + 1], widths[at] : widths[at + 1]] = up
+        down = np.concatenate([adapter[f"{name}.down"].T for name in names], axis=1)
+        return cls(np.ascontiguousarray(down, np.float32), together)
+
+
+class _Linear:
+    """A linear map, or several of the same input side by side."""
+
+    def __init__(self, weights: Mapping[str, Array], names: Sequence[str]) -> None:
+        self._weight = np.concatenate([weights[f"{name}.weight"] for name in names]).T.copy()
+        self._bias = np.concatenate([weights[f"{name}.bias"] for name in names])
+
+    def __call__(self, x: Array, change: _Change | None) -> Array:
+        y: Array = x @ self._weight
+        y += self._bias
+        if change:
+            y += x @ change.down @ change.up
+        return y
 
 
 class _Layer:
     """One transformer layer: attention, then a feed-forward network, each added and normalised."""
 
     def __init__(self, weights: Mapping[str, Array], name: str) -> None:
-        heads = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-        self._mix = np.concatenate([weights[f"{head}.weight"] for head in heads]).T.copy()
-        self._mix_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
-        self._out = _linear(weights, f"{name}.attention.output.dense")
+        linear = [_Linear(weights, [f"{name}.{part}" for part in parts]) for parts in _LINEAR]
+        self._mix, self._out, self._wide, self._narrow = linear
         self._first_norm = _pair(weights, f"{name}.attention.output.LayerNorm")
-        self._wide = _linear(weights, f"{name}.intermediate.dense")
-        self._narrow = _linear(weights, f"{name}.output.dense")
         self._second_norm = _pair(weights, f"{name}.output.LayerNorm")
 
-    def __call__(self, x: Array, mask: Array) -> Array:
-        batch, length, width = x.shape
-        mixed = (x @ self._mix + self._mix_bias).reshape(batch, length, 3, HEADS, width // HEADS)
+    def __call__(self, x: Array, mask: Array, changes: Sequence[_Change | None]) -> Array:
+        """Token states in, shape (texts x tokens, width), and out; `mask` has shape (texts, 1, 1, tokens)."""
+        batch, width = len(mask), x.shape[1]
+        mixed = self._mix(x, changes[0]).reshape(batch, -1, 3, HEADS, width // HEADS)
         query, key, value = mixed.transpose(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(math.sqrt(width // HEADS)) + mask
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        scores = query @ key.transpose(0, 1, 3, 2)
+        scores *= np.float32(1 / math.sqrt(width // HEADS))
+        scores += mask
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
-        context = (scores @ value).transpose(0, 2, 1, 3).reshape(batch, length, width)
-        x = _normalise(x + context @ self._out[0] + self._out[1], *self._first_norm)
-        wide = _gelu(x @ self._wide[0] + self._wide[1])
-        return _normalise(x + wide @ self._narrow[0] + self._narrow[1], *self._second_norm)
+        context = (scores @ value).transpose(0, 2, 1, 3).reshape(-1, width)
+        x = _normalise(x + self._out(context, changes[1]), *self._first_norm)
+        wide = _gelu(self._wide(x, changes[2]))
+        return _normalise(x + self._narrow(wide, changes[3]), *self._second_norm)
 
 
 def pooled(states: Array) -> Array:
@@ -132,29 +196,43 @@ def pooled(states: Array) -> Array:
     return np.concatenate([states.mean(axis=0), states.max(axis=0)])
 
 
-def _floats(arrays: Mapping[str, npt.NDArray[np.generic]]) -> list[tuple[str, npt.NDArray[np.generic]]]:
-    return [(name, array) for name, array in arrays.items() if array.dtype.kind == "f"]
+def _mapped(file: Path, name: str) -> Array:
+    """An array of a safetensors file, left there: a length in 8 bytes, the places in JSON, then the arrays."""
+    with file.open("rb") as opened:
+        start = int.from_bytes(opened.read(8), "little")
+        place = json.loads(opened.read(start))[name]
+    return np.memmap(file, np.float32, "r", 8 + start + place["data_offsets"][0], tuple(place["shape"]))
 
 
 def _pair(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _linear(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    weight, bias = _pair(weights, name)
-    return weight.T.copy(), bias
-
-
 def _normalise(x: Array, weight: Array, bias: Array) -> Array:
-    x = x - x.mean(axis=-1, keepdims=True)
-    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
-    return np.asarray(x / scale * weight + bias, np.float32)
+    x -= x.mean(axis=-1, keepdims=True)
+    x /= np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
+    x *= weight
+    x += bias
+    return x
 
 
 def _gelu(x: Array) -> Array:
     """The exact GELU, its error function by formula 7.1.26 of Abramowitz and Stegun (error below 2e-7)."""
-    z = np.abs(x) * np.float32(math.sqrt(0.5))
+    z = np.abs(x)
+    z *= np.float32(math.sqrt(0.5))
     t = 1 / (1 + np.float32(0.3275911) * z)
-    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    erf = np.copysign(1 - tail * np.exp(-z * z), x)
-    return np.asarray(x * (1 + erf) * np.float32(0.5), np.float32)
+    tail = np.full_like(t, 1.061405429)
+    for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        tail *= t
+        tail += np.float32(factor)
+    tail *= t
+    z *= z
+    np.negative(z, out=z)
+    np.exp(z, out=z)
+    tail *= z
+    np.subtract(1, tail, out=tail)
+    erf = np.copysign(tail, x, out=tail)
+    erf += 1
+    erf *= x
+    erf *= np.float32(0.5)
+    return erf

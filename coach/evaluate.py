@@ -68,7 +68,7 @@ def measured(coach: Coach, found: Sequence[Answered]) -> dict[str, Any]:
     return {
         "answers": len(found),
         "actions": " ".join(f"{k}:{n}" for k, n in Counter(a.reply.action for a in found).most_common()),
-        "asks which case is meant": share(bool(a.reply.nearby) and not a.reply.passages for a in found),
+        "asks which case is meant": share(a.reply.asks for a in found),
         "written by the model": share(a.reply.made_by == "model" for a in coached),
         "citations that support their sentence": share(supports[claim] for claim in cited),
         "answers with a sentence that nothing supports": sum(

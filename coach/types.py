@@ -185,7 +185,7 @@ class Found:
     passages: tuple[Passage, ...] = ()  # to answer from, the best first; none if it does not cover the question
     instead: Passage | None = None  # what may have been meant, if it was not the first
     nearby: tuple[str, ...] = ()  # further cases, in the words of those who ask, the likeliest first
-    doubtful: bool = False  # whether the first passage is a guess: three in four of these are wrong
+    doubtful: bool = False  # whether the first passage is a guess; `nearby` then holds all cases that may be meant
 
     @property
     def sources(self) -> tuple[Passage, ...]:
@@ -266,6 +266,11 @@ class Reply:
     verdict: Verdict = field(default_factory=lambda: Verdict("coach"))  # what the guardrails made of the message
     help: Help | None = None  # stays for the rest of a conversation in which there was danger
     nearby: tuple[str, ...] = ()  # what else may have been meant: cases of the guide, to be asked next
+
+    @property
+    def asks(self) -> bool:
+        """Whether this is no answer but the question which of the cases `nearby` is meant."""
+        return bool(self.nearby) and not self.passages
 
 
 @dataclass(frozen=True, slots=True)

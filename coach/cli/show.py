@@ -73,7 +73,7 @@ def show_reply(coach: Any, reply: Reply) -> None:
         print()
         for passage in reply.passages:
             print(place(passage))
-    if reply.nearby and reply.passages:
+    if reply.nearby and not reply.asks:
         print("\n" + coach.prompts.data("page")["nearby"] + "".join(f"\n- {case}" for case in reply.nearby))
     if reply.help and reply.action != "crisis":
         numbers = [reach for _, reach in reply.help.lines]

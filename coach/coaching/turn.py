@@ -160,7 +160,7 @@ class Turns:
         passages = found.passages
         opening = self._openings(text, () if found.doubtful else passages, history)
         answered_before = not history.turns or bool(history.turns[-1].passages)  # who was asked is not asked again
-        if found.doubtful and len(found.nearby) > 1 and answered_before:
+        if found.doubtful and answered_before:
             answered = self._fixed.which(opening, found.nearby[:OFFERED], standing, history)
             yield from self._finish(text, verdict, answered, history, situation, retrieved)
             return

@@ -157,11 +157,11 @@ class Retriever:
             if not passages or not self._index.bridge_listed:
                 return Found(tuple(passages))
             first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
-            if first < GUESS and passages[0].score < FITTING and not self._own:
-                likely = self._likely_cases(heard, without)
+            likely = self._likely_cases(heard, without)
+            if first < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
             said = {passage.case for passage in passages}
-            cases = [(chunk, p) for chunk, p in self._likely_cases(heard, without) if self._cases[chunk] not in said]
+            cases = [(chunk, p) for chunk, p in likely if self._cases[chunk] not in said]
             instead = None
             if cases and cases[0][1] >= max(INSTEAD, BESIDE * first):
                 (chunk, likelihood), *cases = cases

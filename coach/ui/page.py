@@ -366,7 +366,7 @@ class Page:
                         note=note,
                         action=reply.action,
                         reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
-                        offers=bool(reply.nearby and reply.passages),
+                        offers=bool(reply.nearby) and not reply.asks,
                     )
                     shown = [*before, _message("assistant", final, reply.nearby)]
                     situation = self._corrected.pop(tab, reply.conversation.situation)
