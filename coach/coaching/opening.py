@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from coach.coaching.compose import SURE
 from coach.coaching.prompt import Prompts
 from coach.guardrails.patterns import Patterns
 from coach.types import Conversation, Passage
@@ -20,6 +19,7 @@ __all__ = ["Openings"]
 _FILE = "openings"
 _TOLD = re.compile(r"\b(?:i|we|he|she|they|my)\b", re.IGNORECASE)
 _ASKED = re.compile(r"\?\s*$|^(?:how|what|when|should|can|is|does|do|why|who|where|will|would|could)\b", re.IGNORECASE)
+SURE = 0.9  # likelihood of a section from which a line speaks of its kind of deed
 SHORT = 8  # words; a shorter message tells too little to be answered to
 
 
