@@ -4,7 +4,8 @@ Prints, for messages to the coach, what was found and what was refused without n
 precision and recall for each tactic; for drafts, the tactics found, good drafts flagged, verdicts and how
 well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/: `dev`
 was used to choose thresholds; `test` (mostly veiled), `everyday` (a month's ordinary mixture) and `late` were each
-written by somebody else and used for nothing.
+written by somebody else and used for nothing. `--rambling` tells each message to the coach among one to three things
+that have no bearing on it, as people do; those of `dev` and those of the other sets are by different hands again.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.labelled import Chat, Draft, read_chat, read_drafts, read_replies
+from benchmarks.labelled import Chat, Draft, rambling, read_chat, read_drafts, read_replies
 from coach import settings
 from coach.evaluate import share
 from coach.guardrails.crisis import Signs
@@ -37,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", default="test", choices=("dev", "test", "everyday", "late"))
     parser.add_argument("--weights", type=Path, help="other weights than prompts/guardrails/signals.npz")
+    parser.add_argument("--rambling", action="store_true", help="tell each message among other things")
     parser.add_argument("--wrong", action="store_true", help="print every case that was judged wrongly")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args()
@@ -49,7 +52,11 @@ def main() -> None:
     judge = Drafts(policy, here.prompts, signs, signals)
     gates.chat("warm")
     figures: dict[str, Any] = {"set": options.set}
-    figures["chat"] = chat(gates, read_chat(CASES / f"{options.set}_chat.tsv"), policy.ids, options.wrong)
+    messages = read_chat(CASES / f"{options.set}_chat.tsv")
+    if options.rambling:
+        texts = rambling([message.text for message in messages], options.set)
+        messages = [replace(message, text=text) for message, text in zip(messages, texts, strict=True)]
+    figures["chat"] = chat(gates, messages, policy.ids, options.wrong)
     figures["drafts"] = drafts(judge, read_drafts(CASES / f"{options.set}_drafts.tsv"), policy.ids, options.wrong)
     path = CASES / f"{options.set}_replies.tsv"
     if path.exists():

@@ -11,7 +11,9 @@ Actions, tactics and verdicts are those of `coach.types`; a newline in a text is
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ __all__ = [
     "Mark",
     "Question",
     "Sentence",
+    "among",
+    "rambling",
     "read_asked",
     "read_chat",
     "read_drafts",
@@ -86,6 +90,23 @@ class Question:
     def alone(self) -> bool:
         """Whether nothing was said before."""
         return "\n" not in self.text
+
+
+def among(text: str, asides: Sequence[str], chance: random.Random) -> str:
+    """The text among one to three things that people tell besides: ages, the dog, the night shift."""
+    parts = re.split(r"(?<=[.!?])\s+", text)
+    for aside in chance.sample(asides, chance.choice((1, 1, 2, 3))):
+        parts.insert(chance.choice((0, 0, len(parts), chance.randrange(len(parts) + 1))), aside)
+    between = chance.choice((" ", ", ", ". ", ". ", "\n"))
+    return between.join(re.sub(r"\.$", "", part) if between.strip() else part for part in parts)
+
+
+def rambling(texts: Sequence[str], split: str) -> list[str]:
+    """Each text among other things, always the same ones; those of the development set are by another hand."""
+    name = "asides_dev.txt" if split.endswith("dev") else "asides_test.txt"
+    asides = (Path(__file__).parent / "cases" / name).read_text(encoding="utf-8").splitlines()
+    chance = random.Random(20261130)
+    return [among(text, asides, chance) for text in texts]
 
 
 def read_asked(path: Path) -> dict[str, list[Question]]:

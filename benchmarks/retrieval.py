@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.labelled import rambling
 from coach import Coach, Conversation
 from coach.coaching.query import query
 from coach.coaching.turn import OFFERED
@@ -54,17 +55,21 @@ class Question:
     before: Conversation
 
 
-def load(split: str, key: str) -> list[Question]:
-    """The questions of one set with the gold of one guide ("sections" or "reference")."""
+def load(split: str, key: str, *, ramble: bool = False) -> list[Question]:
+    """The questions of one set with the gold of one guide ("sections" or "reference").
+
+    Those who `ramble` tell each among one to three things that have no bearing on it.
+    """
     rows = [json.loads(line) for line in (QUESTIONS / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [row["question"] for row in rows]
     found: list[Question] = []
     turns: dict[int, list[Turn]] = collections.defaultdict(list)  # of each talk
-    for number, row in enumerate(rows):
+    for number, (row, text) in enumerate(zip(rows, rambling(texts, split) if ramble else texts, strict=True)):
         earlier = turns[row.get("talk", -number)]
         sections = frozenset(row.get(key, []))
         cases = frozenset(row.get("cases", []))
-        found.append(Question(row["question"], sections, cases, not row["sections"], Conversation(tuple(earlier))))
-        earlier.append(Turn(row["question"], "", ""))
+        found.append(Question(text, sections, cases, not row["sections"], Conversation(tuple(earlier))))
+        earlier.append(Turn(text, "", ""))
     return found
 
 
@@ -163,6 +168,7 @@ def main() -> None:
         "--set", choices=["test", "dev", "told_test", "told_dev", "talks_test", "talks_dev"], default="test"
     )
     parser.add_argument("--reference", type=Path)
+    parser.add_argument("--rambling", action="store_true", help="tell each message among other things")
     parser.add_argument("--misses", action="store_true", help="list the development questions that were missed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -173,7 +179,7 @@ def main() -> None:
             coach = Coach.open(corpus=path, data_dir=folder, model=None)
             coach.build_index()
             corpus = path or coach.settings.corpus
-            questions = load(options.set, "reference" if by_title else "sections")
+            questions = load(options.set, "reference" if by_title else "sections", ramble=options.rambling)
             coach.search("warm")
             methods = {
                 "1,000/200 splitter": nearest_finder(split_texts(corpus, by_title), coach.embedder),

@@ -1,7 +1,7 @@
 """The same labelled example, told otherwise each time that it is learnt from.
 
-Joined with a harmless text, without its punctuation, with slips of the keys, with "she" for "he": what an example
-means stays what it was.
+Among things that people tell besides, joined with a harmless text, without its punctuation, with slips of the keys,
+with "she" for "he": what an example means stays what it was.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.labelled import Chat, Draft, Mark, Sentence
+from benchmarks.labelled import Chat, Draft, Mark, Sentence, among
 
 __all__ = ["Retelling"]
 
 EVERYDAY = 0.2  # share of the plain innocent messages in whose place comes a question made of parts
+ASIDES = 0.5  # share of the messages that are told among other things
 JOINED = 0.2  # share of the texts that get another, harmless one before or after them
 
 
@@ -27,20 +28,29 @@ class Retelling:
         parts: The parts of everyday questions, plain.yaml.
         plain: Harmless messages to join others with.
         ready: Good drafts to join others with.
+        asides: What people tell besides, asides.txt.
     """
 
     def __init__(
-        self, chance: random.Random, parts: dict[str, list[str]], plain: Sequence[str], ready: Sequence[str]
+        self,
+        chance: random.Random,
+        parts: dict[str, list[str]],
+        plain: Sequence[str],
+        ready: Sequence[str],
+        asides: Sequence[str],
     ) -> None:
         self._chance = chance
         self._parts = parts
         self._plain = plain
         self._ready = ready
+        self._asides = asides
 
     def message(self, example: Chat) -> Chat:
         """A message to the coach."""
         example = self._asked(example)
-        return replace(example, text=self._roughened(self._renamed(self._joined(example))))
+        rambles = self._chance.random() < ASIDES
+        text = among(example.text, self._asides, self._chance) if rambles else self._joined(example)
+        return replace(example, text=self._roughened(self._renamed(text)))
 
     def draft(self, example: Draft) -> Draft:
         """A draft; its marks move with its words."""

@@ -1,10 +1,11 @@
 """Trains how the guide's sections are asked for: `python -m scripts.train_asked`, 40 minutes on two cores.
 
-What goes in: the messages of corpus/asked.tsv, and the guardrails' reader of messages (prompts/guardrails/signals.npz),
-which already knows a confession from a complaint. What comes out: corpus/asked.npz, an adapter to the encoder, a head
-over the guide's cases, and the messages' own vectors. Seeded; nothing is fetched. Run it after a case, a section or
-many messages were added; `--go-on --steps 900` starts from the weights that are there and takes a third of the time;
-what is written then is the mean of the weights before and after. `--go-on --steps 0` makes the vectors alone.
+What goes in: the messages of corpus/asked.tsv, half of them among things that people tell besides, and the guardrails'
+reader of messages (prompts/guardrails/signals.npz), which already knows a confession from a complaint. What comes out:
+corpus/asked.npz, an adapter to the encoder, a head over the guide's cases, and the messages' own vectors. Seeded;
+nothing is fetched. Run it after a case, a section or many messages were added; `--go-on --steps 900` starts from the
+weights that are there and takes a third of the time; what is written then is the mean of the weights before and after.
+`--go-on --steps 0` makes the vectors alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.labelled import Sentence, read_asked, read_chat
+from benchmarks.labelled import Sentence, among, read_asked, read_chat
 from coach.guide.asked import NONE
 from coach.guide.embed import SentenceTransformerEmbedder
 from coach.guide.read import find, read
@@ -28,15 +29,25 @@ from scripts.adapter import Adapted, Batches, forever, mean, train
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "corpus"
+EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261124
 RATES = (1e-3, 5e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
+ASIDES = 0.5  # share of the messages that are told among other things
 
 
 def cases_of(corpus: Path) -> dict[str, list[str]]:
     """The cases of each section of a guide."""
     sections = [section for path in find(corpus) for section in read(path).sections]
     return {section.id: [block.case for block in section.blocks if block.case] for section in sections}
+
+
+def told(example: Sentence, asides: Sequence[str], chance: random.Random) -> Sentence:
+    """A message, every other time among things that people tell besides; what was said before it stays as it was."""
+    if chance.random() > ASIDES:
+        return example
+    *before, message = example.text.split("\n")
+    return Sentence(example.kind, "\n".join([*before, among(message, asides, chance)]))
 
 
 def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> None:
@@ -76,7 +87,7 @@ def main() -> None:
         for p in phrases
     ]
     examples += [Sentence(name, case) for name in cells if (case := name.split("\t")[1])]
-    for file in sorted((ROOT / "prompts" / "guardrails" / "examples").glob("chat_*.tsv")):
+    for file in sorted(EXAMPLES.glob("chat_*.tsv")):
         examples += [Sentence(f"{NONE}\t", chat.text) for chat in read_chat(file) if chat.action == "off_topic"]
     sections = [*cases, NONE]
     section_of = torch.tensor([sections.index(name.split("\t")[0]) for name in cells])
@@ -92,7 +103,8 @@ def main() -> None:
             reader = {name.removeprefix("chat/"): stored[name] for name in stored.files if name.startswith("chat/")}
         model.restore(reader, heads=False)
     batches = Batches(options.encoder, chance)
-    stream = forever(examples, lambda example: example, SIZE, chance)
+    asides = (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines()
+    stream = forever(examples, lambda example: told(example, asides, chance), SIZE, chance)
 
     def loss(_: int) -> Tensor:
         batch = next(stream)

@@ -83,6 +83,7 @@ class Training:
             yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8")),
             [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"],
             [e.text for e in examples["drafts"] if e.verdict == "ready"],
+            (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines(),
         )
         sizes = {"chat": 32, "drafts": 24, "criteria": 16, "replies": 24}
         told: dict[str, Callable[[Any], Any]] = {

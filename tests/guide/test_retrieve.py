@@ -22,6 +22,20 @@ def test_a_question_finds_its_section(guide_only: Coach, question: str, section:
 
 
 @pytest.mark.parametrize(
+    ("question", "section"),
+    [
+        ("I told her the second card was paid off and it never was.", "money"),
+        ("I read his messages while he was in the shower.", "control"),
+        ("Is it too early to write to her, it has been nine days?", "ready"),
+    ],
+)
+def test_what_is_told_besides_does_not_draw_a_question_away(guide_only: Coach, question: str, section: str) -> None:
+    before = "We met at a wedding in Cork, I'm a plasterer and 34, and I drum in a band on Fridays."
+    after = "Sorry for the spelling, I'm on the bus and our dog is on my lap."
+    assert section in [p.section for p in guide_only.search(f"{before} {question} {after}")[:2]]
+
+
+@pytest.mark.parametrize(
     "question", ["how do I bake sourdough bread", "write a python function that sorts a list", "who won the cup final"]
 )
 def test_what_the_guide_does_not_cover_finds_nothing(guide_only: Coach, question: str) -> None:
