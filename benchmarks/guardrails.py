@@ -4,7 +4,8 @@ Prints, for messages to the coach, what was found and what was refused without n
 precision and recall for each tactic; for drafts, the tactics found, good drafts flagged, verdicts and how
 well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/: `dev`
 was used to choose thresholds; `test` (mostly veiled), `everyday` (a month's ordinary mixture) and `late` were each
-written by somebody else and used for nothing. `--rambling` tells each message to the coach among one to three things
+written by somebody else and used for nothing; so was `long`, messages of 70 to 220 words, beside `long_dev`.
+`--rambling` tells each message to the coach among one to three things
 that have no bearing on it, as people do; those of `dev` and those of the other sets are by different hands again.
 """
 
@@ -37,7 +38,7 @@ ACTIONS = ("coach", "redirect", "crisis", "off_topic")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", default="test", choices=("dev", "test", "everyday", "late"))
+    parser.add_argument("--set", default="test", choices=("dev", "test", "everyday", "late", "long", "long_dev"))
     parser.add_argument("--weights", type=Path, help="other weights than prompts/guardrails/signals.npz")
     parser.add_argument("--rambling", action="store_true", help="tell each message among other things")
     parser.add_argument("--wrong", action="store_true", help="print every case that was judged wrongly")
@@ -57,7 +58,9 @@ def main() -> None:
         texts = rambling([message.text for message in messages], options.set)
         messages = [replace(message, text=text) for message, text in zip(messages, texts, strict=True)]
     figures["chat"] = chat(gates, messages, policy.ids, options.wrong)
-    figures["drafts"] = drafts(judge, read_drafts(CASES / f"{options.set}_drafts.tsv"), policy.ids, options.wrong)
+    path = CASES / f"{options.set}_drafts.tsv"
+    if path.exists() and not options.rambling:
+        figures["drafts"] = drafts(judge, read_drafts(path), policy.ids, options.wrong)
     path = CASES / f"{options.set}_replies.tsv"
     if path.exists():
         found = [(sentence, gates.reply(sentence.text).action) for sentence in read_replies(path)]

@@ -1,14 +1,16 @@
 """How often the search finds the right section, and how often it rightly finds none.
 
-    python -m benchmarks.retrieval [--set test|dev|told_test|told_dev|talks_test|talks_dev] [--reference FILE]
+    python -m benchmarks.retrieval [--set test|dev|told_test|told_dev|long_test|talks_test|talks_dev] [--reference FILE]
 
 Questions stand in benchmarks/questions/: 150 for development and 160 for the test, written by different
 hands before the method, each with the sections of the coach's guide that a fair judge would accept, and
 with those of a second, unmarked plain-text guide. That guide is not ours to ship: give its path with
 --reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened; they
-have the sections of the coach's guide only. Nearly all of these have the cases of the guide that a careful friend
-would accept as a full answer, labelled by readers who did not see what the search finds: an answer leads with the
-first case and rests on two or three passages. The talks are conversations, 24 for each, whose later messages mostly
+have the sections of the coach's guide only, and so have the 80 of long_test, of 70 to 200 words. Nearly all
+of these have the cases of the guide that a careful friend would accept as a full answer, labelled by readers
+who did not see what the search finds: an answer leads with the first case and rests on two or three passages.
+--rambling tells each message among one to three things that have no bearing on it, as people do.
+The talks are conversations, 24 for each, whose later messages mostly
 mean something only after the earlier ones; the coach is told these as in a conversation, the others what a person
 typed.
 
@@ -165,7 +167,9 @@ def main() -> None:
     """Print a table for each guide."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--set", choices=["test", "dev", "told_test", "told_dev", "talks_test", "talks_dev"], default="test"
+        "--set",
+        choices=["test", "dev", "told_test", "told_dev", "long_test", "talks_test", "talks_dev"],
+        default="test",
     )
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--rambling", action="store_true", help="tell each message among other things")

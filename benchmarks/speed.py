@@ -42,7 +42,7 @@ QUESTIONS = [
     "She answered just ok. What does it mean, should I write again?",
     "How can she ever trust me again with money?",
     "Should I tell her about the second card, the one she never found?",
-    "Can I ask my brother to talk to her for me?",
+    "Should my sister ask her how she is, for me?",
     "How do I stop thinking about it at night?",
     "Her birthday is coming. May I send her a card?",
 ]

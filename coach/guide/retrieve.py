@@ -158,7 +158,8 @@ class Retriever:
                 return Found(tuple(passages))
             first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
             likely = self._likely_cases(heard, without)
-            if first < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
+            surest = max(math.exp(one.reading.case(passages[0].section, passages[0].case)) for one in heard)
+            if surest < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
             said = {passage.case for passage in passages}
             cases = [(chunk, p) for chunk, p in likely if p >= NEARBY and self._cases[chunk] not in said]
