@@ -20,7 +20,7 @@ from typing import Any
 
 from coach.errors import ModelError
 from coach.llm import template
-from coach.llm.lookup import MOST, Lookup
+from coach.llm.lookup import MOST, Lookup, Pace
 from coach.llm.states import Shelf, StateFiles, shared
 from coach.types import Message, Usage, Wait
 
@@ -71,6 +71,7 @@ class LlamaEngine:
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
         self._shelf = Shelf()  # of other conversations
+        self._pace = Pace()  # of writing
         self._rate = 0.0  # tokens a second of the last reading; 0 before the first
         self._written: OrderedDict[str, list[int]] = OrderedDict()  # answers, as they were decoded
         self._model: Any = None
@@ -176,6 +177,7 @@ class LlamaEngine:
             decode = codecs.getincrementaldecoder("utf-8")("replace").decode
             sampler, lookup = self._sampler(), Lookup(prompt)
             guess: list[int] = []  # evaluated together with the last token, before it was known to be right
+            took = 0.0  # seconds, for that
             at = -1  # whose scores the next token is drawn from: the last one's, or those after that much of the guess
             try:
                 limit = min(max_tokens, self.context - len(prompt) - MOST)
@@ -196,8 +198,12 @@ class LlamaEngine:
                         continue
                     self._forget(len(guess) - max(at, 0))
                     lookup.learn(at, len(guess))
-                    guess, at = lookup.guess() if self._forgets else [], 0
+                    if took:
+                        self._pace.note(1 + at, took, guessed=bool(guess))
+                    guess, at = lookup.guess() if self._forgets and self._pace.pays() else [], 0
+                    begun_at = time.perf_counter()
                     finished = self._decode([token, *guess], scores=True)
+                    took = time.perf_counter() - begun_at
             finally:
                 c.llama_sampler_free(sampler)
                 self._remember("".join(text), tokens)

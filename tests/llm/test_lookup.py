@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from coach.llm.lookup import LEAST, MOST, Lookup
+from coach.llm.lookup import LEAST, MOST, PROBE, Lookup, Pace
 
 
 def test_what_followed_the_same_words_is_guessed() -> None:
@@ -33,3 +33,17 @@ def test_guesses_grow_while_they_are_right() -> None:
         lookup.learn(right, len(lookup.guess()))
     assert sizes == [LEAST, 2 * LEAST, MOST, MOST]
     assert len(lookup.guess()) == LEAST
+
+
+def test_guessing_goes_on_only_where_it_is_as_quick() -> None:
+    slow, quick = Pace(), Pace()
+    for pace, seconds in ((slow, 0.14), (quick, 0.05)):
+        for _ in range(5):
+            pace.note(1, 0.04, guessed=False)
+            pace.note(2, seconds, guessed=True)
+    assert [quick.pays() for _ in range(PROBE)] == [True] * PROBE
+    assert [slow.pays() for _ in range(PROBE)] == [False] * (PROBE - 1) + [True]
+
+
+def test_guessing_is_tried_before_anything_is_known() -> None:
+    assert Pace().pays()
