@@ -45,8 +45,8 @@ PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.75  # the reader's likelihood that it
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 FAR = 0.25  # below this similarity nothing is near at all
 INSTEAD, BESIDE = 0.1, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
-NEARBY, CHOICE = 0.05, 0.02  # and from which it is offered, and is a choice where the coach asks what is meant
-GUESS, FITTING = 0.2, 0.9  # likelihood of the first case, and of its section, below which both are a guess
+NEARBY = 0.05  # and from which it is offered
+GUESS, FITTING = 0.2, 0.75  # likelihood of the first case, and of its section, below which both are a guess
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
@@ -162,7 +162,7 @@ class Retriever:
             if surest < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
             said = {passage.case for passage in passages}
-            cases = [(chunk, p) for chunk, p in likely if p >= NEARBY and self._cases[chunk] not in said]
+            cases = [(chunk, p) for chunk, p in likely if self._cases[chunk] not in said]
             instead = None
             if cases and cases[0][1] >= max(INSTEAD, BESIDE * first):
                 (chunk, likelihood), *cases = cases
@@ -198,7 +198,7 @@ class Retriever:
         for chunk, case in self._cases.items():
             section = chunk.rsplit(".", 1)[0]
             likelihood = math.exp(_log_likelihood(heard, section, case))
-            if likelihood >= CHOICE and section not in without:
+            if likelihood >= NEARBY and section not in without:
                 found.append((chunk, likelihood))
         return sorted(found, key=lambda pair: -pair[1])
 
