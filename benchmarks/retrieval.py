@@ -9,10 +9,9 @@ with those of a second, unmarked plain-text guide. That guide is not ours to shi
 have the sections of the coach's guide only, and so have the 80 of long_test, of 70 to 200 words. Nearly all
 of these have the cases of the guide that a careful friend would accept as a full answer, labelled by readers
 who did not see what the search finds: an answer leads with the first case and rests on two or three passages.
---rambling tells each message among one to three things that have no bearing on it, as people do.
-The talks are conversations, 24 for each, whose later messages mostly
-mean something only after the earlier ones; the coach is told these as in a conversation, the others what a person
-typed.
+--rambling tells each message among one to three things that have no bearing on it, as people do. The talks
+are conversations, 24 for each, whose later messages mostly mean something only after the earlier ones; the
+coach is told these as in a conversation, the others what a person typed.
 
 Compared in the same run, with the same embedder: a splitter of 1,000 characters overlapping by 200, and
 whole passages under their titles.

@@ -275,7 +275,9 @@ def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_
     assert not {passage.case for passage in first.passages}.intersection(first.nearby)
     assert first.passages[-1].case in first.text  # the nearest of them is answered at once
     for case in first.nearby:
-        assert case in [passage.case for passage in answer(guide_only, case, first.conversation).passages]
+        chosen = answer(guide_only, case, first.conversation)
+        number = next(passage.number for passage in chosen.passages if passage.case == case)
+        assert chosen.text.index(f"[{number}]") == chosen.text.index("[")  # it is what the answer begins with
 
 
 def test_where_it_is_plain_what_was_meant_nothing_else_is_offered(guide_only: Coach) -> None:
