@@ -92,10 +92,10 @@ class Question:
         return "\n" not in self.text
 
 
-def among(text: str, asides: Sequence[str], chance: random.Random) -> str:
-    """The text among one to three things that people tell besides: ages, the dog, the night shift."""
+def among(text: str, asides: Sequence[str], chance: random.Random, counts: Sequence[int] = (1, 1, 2, 3)) -> str:
+    """The text among a few things that people tell besides: ages, the dog, the night shift."""
     parts = re.split(r"(?<=[.!?])\s+", text)
-    for aside in chance.sample(asides, chance.choice((1, 1, 2, 3))):
+    for aside in chance.sample(asides, chance.choice(counts)):
         parts.insert(chance.choice((0, 0, len(parts), chance.randrange(len(parts) + 1))), aside)
     between = chance.choice((" ", ", ", ". ", ". ", "\n"))
     return between.join(re.sub(r"\.$", "", part) if between.strip() else part for part in parts)

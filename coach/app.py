@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -59,6 +60,7 @@ class Coach:
         self.model_path = choose_model(settings)
         self.model_error = ""  # why there is no model although one was wanted
         self._retriever: Retriever | None = None
+        self._built = ""  # the build that it searches
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._index_lock = threading.Lock()
@@ -160,10 +162,14 @@ class Coach:
 
     def _opened(self) -> Retriever:
         with self._index_lock:
+            built = self.index.built()
+            if self._retriever is not None and built not in ("", self._built):  # by another process
+                self._retriever = None
+                self.index.reopen()
             if self._retriever is None:
                 if not self.index.current():
                     self.index.build()
-                self._retriever = Retriever(self.index, self.embedder, self._asked)
+                self._retriever, self._built = Retriever(self.index, self.embedder, self._asked), self.index.built()
             return self._retriever
 
     def _beginning(self, section: str, words: str) -> Passage | None:
@@ -275,7 +281,8 @@ class Coach:
             GuideError: The guide cannot be read or indexed.
             ModelError: The search model is missing or damaged. A chat model that fails is only noted.
         """
-        return self._turns.reply(message, conversation, cancelled)
+        yield from self._turns.reply(message, conversation, cancelled)
+        _give_back()
 
     def engine(self) -> Engine | None:
         """The chat model, loaded at the first call; None if the coach runs without one.
@@ -326,9 +333,10 @@ class Coach:
 
         loading = threading.Thread(target=load_model, name="coach-model", daemon=True)
         loading.start()
-        self._opened()
-        self.embedder.encode(["warm"])
+        self.gates.chat("warm")
+        self.search("warm")
         loading.join()
+        _give_back()
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -336,6 +344,12 @@ class Coach:
             if isinstance(self._engine, LlamaEngine):
                 self._engine.close()
             self._engine = None
+
+
+def _give_back() -> None:
+    """Hand memory that was needed for a while back to the system, which glibc does not do by itself."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _index_name(guide: Path) -> str:

@@ -18,7 +18,7 @@ __all__ = ["Adapted", "Batches", "forever", "mean", "train"]
 
 RANK = 24
 KEEP = 0.995  # of the running mean of the weights, at each step
-LONGEST = 192  # tokens of a text
+LONGEST = 256  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
 LINEAR = (
     "attention.self.query",

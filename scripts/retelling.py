@@ -13,11 +13,18 @@ from dataclasses import replace
 
 from benchmarks.labelled import Chat, Draft, Mark, Sentence, among
 
-__all__ = ["Retelling"]
+__all__ = ["Retelling", "told_besides"]
 
 EVERYDAY = 0.2  # share of the plain innocent messages in whose place comes a question made of parts
 ASIDES = 0.5  # share of the messages that are told among other things
+HOW_MANY = (1, 1, 2, 3, 4, 6)  # such things in a message
+ENOUGH = 600  # characters; a longer message has things of its own besides, and would be cut off
 JOINED = 0.2  # share of the texts that get another, harmless one before or after them
+
+
+def told_besides(text: str, asides: Sequence[str], chance: random.Random) -> str:
+    """A message among things that people tell besides, every other time, else ""."""
+    return among(text, asides, chance, HOW_MANY) if len(text) < ENOUGH and chance.random() < ASIDES else ""
 
 
 class Retelling:
@@ -48,8 +55,7 @@ class Retelling:
     def message(self, example: Chat) -> Chat:
         """A message to the coach."""
         example = self._asked(example)
-        rambles = self._chance.random() < ASIDES
-        text = among(example.text, self._asides, self._chance) if rambles else self._joined(example)
+        text = told_besides(example.text, self._asides, self._chance) or self._joined(example)
         return replace(example, text=self._roughened(self._renamed(text)))
 
     def draft(self, example: Draft) -> Draft:

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.labelled import Sentence, among, read_asked, read_chat
+from benchmarks.labelled import Sentence, read_asked, read_chat
 from coach.guide.asked import NONE
 from coach.guide.embed import SentenceTransformerEmbedder
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, mean, train
+from scripts.retelling import told_besides
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "corpus"
@@ -33,7 +34,6 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261124
 RATES = (1e-3, 5e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
-ASIDES = 0.5  # share of the messages that are told among other things
 
 
 def cases_of(corpus: Path) -> dict[str, list[str]]:
@@ -44,10 +44,8 @@ def cases_of(corpus: Path) -> dict[str, list[str]]:
 
 def told(example: Sentence, asides: Sequence[str], chance: random.Random) -> Sentence:
     """A message, every other time among things that people tell besides; what was said before it stays as it was."""
-    if chance.random() > ASIDES:
-        return example
     *before, message = example.text.split("\n")
-    return Sentence(example.kind, "\n".join([*before, among(message, asides, chance)]))
+    return Sentence(example.kind, "\n".join([*before, told_besides(message, asides, chance) or message]))
 
 
 def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> None:

@@ -44,6 +44,7 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261123
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 READERS = ("chat", "draft")
+LONG = 4  # times that each of the long texts is learnt from: they are few, and people write so
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
 # chat_asked.tsv. The other messages of asked.tsv are innocent.
 TOUCHY = frozenset(
@@ -184,7 +185,7 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         "replies": read_replies,
     }
     found: dict[str, list[Any]] = {
-        kind: [example for path in sorted(folder.glob(f"{kind}_*.tsv")) for example in reader(path)]
+        kind: [e for path in sorted(folder.glob(f"{kind}_*.tsv")) for e in reader(path) * (LONG if "_long_" in path.name else 1)]
         for kind, reader in read_as.items()
     }
     for section, phrases in read_asked(ROOT / "corpus" / "asked.tsv").items():

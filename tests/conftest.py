@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def coach(settings: Settings) -> Iterator[Coach]:
 def guide_only(coach: Coach, settings: Settings) -> Coach:
     """The same without a chat model."""
     return Coach.open(settings=settings.model_copy(update={"model": "none"}))
+
+
+@pytest.fixture
+def own_guide(guide_only: Coach, tmp_path: Path) -> Settings:
+    """Settings with an index of their own, already built, to which a person's own files can be added."""
+    shutil.copytree(guide_only.index.folder, tmp_path / "data" / guide_only.index.folder.name)
+    return guide_only.settings.model_copy(update={"data_dir": tmp_path / "data"})
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ sentences; `coach.coaching.rewrite` may offer a smoother one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
 NOT_PRACTICAL = ("harm", "own", "impact", "remorse")  # what a message about the children leaves out
 _END = re.compile(  # of a sentence; a line and an emoji end one, "Mrs." does not
     r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?…]+[\"'”’)]*(?=\s|$)"
-    r"|\n+|(?<=[^\w\s,;:'\"()\-.])\s+(?=\w)"
+    r"|\n+|(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\s+(?=\w)"
 )
 _SPEAKER = re.compile(r"^\s*(?:\[?\d[\d:., /apm-]*\]?\s*-?\s*)?([A-Za-z][\w ]{0,18}):\s+(.*)$")
 _MINE = ("me", "i", "myself", "mine")
@@ -93,7 +93,11 @@ class Reviewer:
         if contact in (Contact.TALKING, Contact.SILENT) and self._drafts.asks_for_space(answers):
             contact = Contact.ASKED_FOR_SPACE
             notes.append(self._words["notes"]["space"])
-        judged = self._drafts.judge(draft, contact)
+        gaps: dict[str, str] = self._words["gaps"]
+        filled = _blanked(draft, gaps)
+        judged = self._drafts.judge(filled, contact)
+        if filled != draft and (judged.verdict.action == "ready" or judged.reason == "vague"):
+            judged = replace(judged, verdict=replace(judged.verdict, action="revise"), reason="gaps")
         if judged.reason == "mixed":
             mixed = max((p for p in judged.parts if p.name in AMENDS), key=lambda p: p.confidence)
             notes.append(self._words["notes"]["mixed"].format(words=draft[mixed.start : mixed.end].strip()))
@@ -104,7 +108,7 @@ class Reviewer:
         )
         if danger == "self_harm" and judged.reason not in ("lever", "danger"):
             notes.insert(0, self._words["notes"]["worry"])
-        rewrite, source = compose(draft, contact, judged, self._drafts, self._words["gaps"])
+        rewrite, source = compose(draft, contact, judged, self._drafts, gaps) if filled == draft else ("", "")
         return Review(
             draft=draft,
             contact=contact,
@@ -133,6 +137,8 @@ class Reviewer:
         """The eight things that a reader would look for."""
         best: dict[str, Span] = {}
         for part in judged.parts:
+            if part.name != "ask" and _inside(part, judged.verdict.findings):
+                continue  # "you made me do it" owns nothing
             if part.name not in best or part.confidence > best[part.name].confidence:
                 best[part.name] = part
         quotes = {name: draft[part.start : part.end] for name, part in best.items()}
@@ -156,6 +162,18 @@ class Reviewer:
 
     def _promise(self, judged: Judgement) -> str:
         return next((f.quote for f in judged.verdict.findings if f.tactic == "future_faking"), "")
+
+
+def _blanked(draft: str, gaps: Mapping[str, str]) -> str:
+    """The draft with spaces in place of gaps that were taken over from a rewrite and not filled in."""
+    marks = "|".join(re.escape(mark) for gap in gaps.values() for mark in re.findall(r"\[.+?\]", gap))
+    return re.sub(marks, lambda gap: " " * len(gap[0]), draft, flags=re.IGNORECASE)
+
+
+def _inside(part: Span, findings: Sequence[Finding]) -> bool:
+    """Whether a part of an apology lies mostly in words that would hurt."""
+    shared = max((min(part.end, f.end) - max(part.start, f.start) for f in findings), default=0)
+    return shared > (part.end - part.start) / 2
 
 
 def made_how(review: Review, words: Mapping[str, Any]) -> str:

@@ -129,7 +129,10 @@ class Fixed:
             return Answer(self._prompts.render("crisis/misunderstood"), "crisis", replace(passed, softened=True))
         if self._signs.safer(text):
             return Answer(self._prompts.render("crisis/safer"), "crisis", passed)
-        text = self._prompts.render("crisis/waiting", danger=standing.danger, form=len(history.turns) % 2)
+        form = len(history.turns) % 2
+        text = self._prompts.render(
+            "crisis/waiting", danger=standing.danger, softened=standing.softened, form=form
+        )
         return Answer(text, "crisis", replace(standing, asked=True))
 
     def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:

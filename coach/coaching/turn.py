@@ -143,7 +143,7 @@ class Turns:
         situation = self._situations.after(text, history.situation, standing)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
         if draft:
-            contact = standing.contact or Contact.TALKING
+            contact = standing.contact or situation.contact or Contact.TALKING
             verdict = replace(verdict, action="coach", findings=())
             answered: Answer | None = self._fixed.review(self._review(draft, contact), standing, history)
         else:
@@ -274,14 +274,16 @@ class Turns:
         if point := pointed_at(text, history):
             point = replace(point, excerpt=" ".join(unquoted(point.text)))
             passages = [point, *(passage for passage in passages if passage.id != point.id)][: self._passages]
-        if not passages or found.instead is None:
-            return replace(found, passages=history.numbered(passages))
-        *numbered, instead = history.numbered([*passages, found.instead])
+        instead = found.instead
+        if not passages or instead is None or not (instead.trusted or self._harmless(instead)):
+            return replace(found, passages=history.numbered(passages), instead=None)
+        *numbered, instead = history.numbered([*passages, instead])
         return replace(found, passages=tuple(numbered), instead=instead)
 
     def _harmless(self, passage: Passage) -> bool:
         """Whether a passage of a person's own guide holds nothing that the coach would not say itself."""
-        return all(self._gates.reply(sentence).action == "pass" for sentence in sentences(passage.text))
+        said = " ".join((passage.takeaway, passage.text, passage.ask, *passage.say))
+        return all(self._gates.reply(sentence).action == "pass" for sentence in sentences(said))
 
     def _finish(
         self, text: str, verdict: Verdict, answer: Answer, history: Conversation, situation: Situation, retrieved: float

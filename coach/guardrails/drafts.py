@@ -129,7 +129,7 @@ class Drafts:
             return "revise", "vague", None
         if words > LONG:
             return "revise", "long", None
-        return "ready", "apology" if apology else "message", None
+        return "ready", "apology" if "harm" in parts else "message", None
 
     def _danger(self, text: str) -> Danger | None:
         """Danger to somebody's life; that the other one did harm is a complaint here, and no call for help."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ from coach.guide.embed import Embedder, Vectors
 
 __all__ = ["Index", "Neighbour", "Report"]
 
-SCHEMA = 7  # raise it when the catalogue's or the entries' form changes
+SCHEMA = 8  # raise it when the catalogue's or the entries' form changes
 LEAST_SPACE = 8_000_000  # bytes; with less, Chroma fails in ways that look like damage
+MOST_IDS = 10_000  # in one question to Chroma; SQLite counts them, and stops at some 32,000
 BATCH = 64  # texts embedded and stored at a time
 _T = TypeVar("_T")
 
@@ -146,7 +148,6 @@ class Index:
                     report(done, total)
             with db:
                 self._relate(db)
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
             listed = f"source IN (SELECT source FROM sources WHERE origin != '{'' if self.bridge_listed else BRIDGE}')"
             files, sections, passages = (
                 int(db.execute(f"SELECT count(*) FROM {table} WHERE {listed}").fetchone()[0])
@@ -157,20 +158,23 @@ class Index:
                     "There is no guide to index" + (f": {skipped[0]}" if skipped else "."),
                     hint="Put Markdown, text, PDF or DOCX files into the guide folder.",
                 )
+            with db:
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('complete', ?)", (uuid.uuid4().hex,))
         return Report(files, sections, passages, total, removed, tuple(skipped), rebuilt)
 
     def _read_sources(self, db: sqlite3.Connection) -> list[str]:
         """Take changed files into the catalogue and drop those that are gone, in one transaction."""
-        skipped: list[str] = []
         known = {row[0]: row[1:] for row in db.execute("SELECT source, digest, size, mtime_ns FROM sources")}
         seen = set()
         with db:
+            db.execute("DELETE FROM skipped")
             for source, path, origin in self._files():
+                mark = (0, 0)
                 try:
                     stat = path.stat()
                     mark = (stat.st_size, stat.st_mtime_ns)
                     if source not in known or known[source][1:] != mark:
-                        digest = read.digest(path)
+                        digest = read.digest(path, source)
                         if source in known and known[source][0] == digest:
                             db.execute("UPDATE sources SET size = ?, mtime_ns = ? WHERE source = ?", (*mark, source))
                         else:
@@ -183,11 +187,11 @@ class Index:
                             insert(db, document, origin)
                     seen.add(source)
                 except (GuideError, OSError) as error:
-                    skipped.append(str(error))
+                    db.execute("INSERT INTO skipped VALUES (?, ?, ?, ?)", (source, *mark, str(error)))
             for source in known.keys() - seen:
                 forget(db, source)
             db.execute("DELETE FROM meta WHERE key = 'complete'")
-        return skipped
+        return [row[0] for row in db.execute("SELECT reason FROM skipped ORDER BY source")]
 
     def _relate(self, db: sqlite3.Connection) -> None:
         """Compare each section of other guides with each of the bridge: what does it have to say on the same?
@@ -216,7 +220,7 @@ class Index:
                 continue
             base = root if root.is_dir() else root.parent
             for path in read.find(root):
-                name = prefix + path.relative_to(base).as_posix()
+                name = prefix + path.relative_to(base).as_posix().encode("utf-8", "replace").decode()
                 yield (f"own/{name}" if origin == OWN and not prefix else name), path, origin
 
     # --- reading ----------------------------------------------------------------------------------------------
@@ -230,11 +234,28 @@ class Index:
         with self._named_errors():
             return not self._unusable() and self._complete()
 
+    def built(self) -> str:
+        """What tells the last finished build from every other; "" while one runs, or before the first."""
+        try:
+            with self.catalogue() as db:
+                row = db.execute("SELECT value FROM meta WHERE key = 'complete'").fetchone()
+        except sqlite3.Error:
+            return ""
+        return str(row[0]) if row else ""
+
+    def reopen(self) -> None:
+        """See what another process has built; Chroma keeps what it has read."""
+        from chromadb.api.shared_system_client import SharedSystemClient
+
+        self._client, self._collections = None, {}
+        SharedSystemClient.clear_system_cache()
+
     def _complete(self) -> bool:
         with self.catalogue() as db:
             if db.execute("SELECT 1 FROM meta WHERE key = 'complete'").fetchone() is None:
                 return False
-            known = set(db.execute("SELECT source, size, mtime_ns FROM sources"))
+            tables = (db.execute(f"SELECT source, size, mtime_ns FROM {table}") for table in ("sources", "skipped"))
+            known = {row for rows in tables for row in rows}
             now = {(source, (s := path.stat()).st_size, s.st_mtime_ns) for source, path, _ in self._files()}
             entries = db.execute("SELECT count(*) FROM entries").fetchone()[0]
             return known == now and bool(sum(self._collection(name).count() for name in self._names()) == entries)
@@ -245,7 +266,8 @@ class Index:
             query_embeddings=[vector.tolist()], n_results=k, include=["metadatas", "distances"]
         )
         pairs = zip(found["metadatas"][0], found["distances"][0], strict=True)
-        return [Neighbour(str(meta["section"]), 1.0 - float(far)) for meta, far in pairs]
+        # An entry that another process takes out meanwhile has no metadata any more.
+        return [Neighbour(str(meta["section"]), 1.0 - float(far)) for meta, far in pairs if meta]
 
     def vectors(
         self,
@@ -267,12 +289,13 @@ class Index:
             rows = db.execute(query, [origin, *(value for values in places.values() for value in values)]).fetchall()
         vectors: dict[str, Any] = {}
         for kind in kinds:
-            if ids := [row[0] for row in rows if row[1] == kind]:
+            for ids in _batches([row[0] for row in rows if row[1] == kind], MOST_IDS):
                 found = self._collection(f"{origin}-{kind}").get(ids=ids, include=["embeddings"])
                 vectors.update(zip(found["ids"], found["embeddings"], strict=True))
         gathered: dict[str, list[Any]] = {}
         for key, _, name in rows:
-            gathered.setdefault(name, []).append(vectors[key])
+            if key in vectors:  # it may be taken out meanwhile by another process
+                gathered.setdefault(name, []).append(vectors[key])
         return {key: np.asarray(rows, dtype=np.float32) for key, rows in gathered.items()}
 
     @contextmanager
@@ -350,10 +373,7 @@ class Index:
             ) from error
 
     def _discard(self) -> None:
-        from chromadb.api.shared_system_client import SharedSystemClient
-
-        self._client, self._collections = None, {}
-        SharedSystemClient.clear_system_cache()
+        self.reopen()
         if self.folder.exists():
             shutil.rmtree(self.folder)
 

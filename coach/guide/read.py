@@ -8,6 +8,7 @@ blocks into sections. This module knows nothing of chunks, vectors or questions 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import statistics
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from coach.errors import GuideError
 __all__ = ["SUFFIXES", "Block", "Document", "Section", "digest", "find", "read"]
 
 MAX_BYTES = 64 * 1024 * 1024  # a book of 10,000 pages is smaller
+MOST_TITLES = 3  # lines in a row that may be titles, of a book, a chapter and a section; more of them are a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,15 @@ class _Text:
     meta: dict[str, object] = field(default_factory=dict)
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(path: Path, source: str = "") -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        GuideError: The file is larger than 64 MB.
+    """
+    _check_size(path, source or path.name)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find(root: Path) -> list[Path]:
@@ -109,8 +117,7 @@ def read(path: Path, source: str = "") -> Document:
     """
     name = source or path.name
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise GuideError(f"{name} is larger than 64 MB.", hint="Split it into smaller files.")
+        _check_size(path, name)
         text = _READERS[path.suffix.lower()](path)
     except GuideError:
         raise
@@ -125,11 +132,22 @@ def read(path: Path, source: str = "") -> Document:
             f"{name} cannot be read as {path.suffix[1:].upper()}: {error or type(error).__name__}.",
             hint="Open it in its own program and save it again, or save it as plain text.",
         ) from error
+    text.blocks = [replace(block, text=_writable(block.text)) for block in text.blocks if block.text.strip()]
     if not any(block.kind != "heading" for block in text.blocks):
         raise GuideError(
             f"{name} holds no text.", hint="A scanned PDF needs text recognition first; an empty file needs words."
         )
     return _document(name, text)
+
+
+def _check_size(path: Path, name: str) -> None:
+    if path.stat().st_size > MAX_BYTES:
+        raise GuideError(f"{name} is larger than 64 MB.", hint="Split it into smaller files.")
+
+
+def _writable(text: str) -> str:
+    """The text with halves of characters, which a damaged PDF may hold and no file can, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 # --- formats -----------------------------------------------------------------------------------------------
@@ -222,13 +240,16 @@ def _looks_like_title(piece: str, following: str) -> bool:
 
 def _untitled(pieces: Iterator[tuple[str, int, int]], title_of: Callable[[str, str], bool]) -> Iterator[Block]:
     known = list(pieces)
+    titles = [title_of(piece, known[i + 1][0] if i + 1 < len(known) else "") for i, (piece, *_) in enumerate(known)]
+    runs: list[int] = []  # how many titles stand in a row there
+    for titled, group in itertools.groupby(titles):
+        size = len(list(group))
+        runs += [size * titled] * size
     for i, (piece, start, end) in enumerate(known):
-        following = known[i + 1][0] if i + 1 < len(known) else ""
         text = " ".join(piece.split())
-        if title_of(piece, following):
+        if 0 < runs[i] <= MOST_TITLES:
             # A title right above another title stands for a whole chapter.
-            below = known[i + 2][0] if i + 2 < len(known) else ""
-            yield Block("heading", text, start, end, level=1 if i == 0 or title_of(following, below) else 2)
+            yield Block("heading", text, start, end, level=1 if i == 0 or titles[i + 1] else 2)
         elif _BULLET.match(piece):
             yield Block("item", _BULLET.sub("", text), start, end)
         else:

@@ -43,6 +43,7 @@ SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections h
 FOREIGN = -0.08  # a question may be foreign if messages about other things are nearer than this (cosine, difference)
 PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.75  # the reader's likelihood that it is, if they are, and if they are not
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
+OWN_NEAR = 0.3  # beside the coach's guide, a section of an own one counts from this similarity on; noise ends at 0.27
 FAR = 0.25  # below this similarity nothing is near at all
 INSTEAD, BESIDE = 0.1, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.05  # and from which it is offered
@@ -60,6 +61,7 @@ _LEANING = re.compile(
     r"|if (?:not|so|they are not))\b",
     re.IGNORECASE,
 )
+_CASES = "SELECT id, said FROM chunks JOIN sources USING (source) WHERE said != '' AND origin = ?"
 _ASKS = re.compile(  # whether somebody asks for a yes or no
     r"\?|(?:^|[.!,\n] *|\b(?:so|and|or|but|ok|pls) )"
     r"(?:should|shall|can|could|may|must|do|does|did|is|are|was|were|will|would|am|has|have)"
@@ -113,7 +115,7 @@ class Retriever:
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
-            self._cases = dict(db.execute("SELECT id, said FROM chunks WHERE said != ''").fetchall())
+            self._cases = dict(db.execute(_CASES, (BRIDGE,)).fetchall())  # of another guide nobody knows who asks for them
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
@@ -189,7 +191,9 @@ class Retriever:
         bridge = np.mean([self._rank_bridge(one) for one in heard], axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
         if self._own:
-            ranked.append(_best(self._own, self._rank_own(vector, bridge, own_texts)))
+            own = _best(self._own, self._rank_own(vector, bridge, own_texts))
+            near = {text.section for text in own_texts if text.similarity >= OWN_NEAR or not self._index.bridge_listed}
+            ranked.append([pair for pair in own if pair[0] in near])
         return [pair for pairs in zip_longest(*ranked) for pair in pairs if pair and pair[0] not in without]
 
     def _likely_cases(self, heard: Sequence[_Heard], without: Collection[str]) -> list[tuple[str, float]]:

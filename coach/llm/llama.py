@@ -20,7 +20,7 @@ from typing import Any
 
 from coach.errors import ModelError
 from coach.llm import template
-from coach.llm.lookup import MOST, Lookup, Pace
+from coach.llm.lookup import MOST, Ahead, Pace
 from coach.llm.states import Shelf, StateFiles, shared
 from coach.types import Message, Usage, Wait
 
@@ -175,14 +175,11 @@ class LlamaEngine:
             tokens: list[int] = []
             text: list[str] = []
             decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-            sampler, lookup = self._sampler(), Lookup(prompt)
-            guess: list[int] = []  # evaluated together with the last token, before it was known to be right
-            took = 0.0  # seconds, for that
-            at = -1  # whose scores the next token is drawn from: the last one's, or those after that much of the guess
+            sampler, ahead = self._sampler(), Ahead(prompt, self._pace if self._forgets else None)
             try:
                 limit = min(max_tokens, self.context - len(prompt) - MOST)
                 while finished and len(tokens) < limit and not cancelled():
-                    token = c.llama_sampler_sample(sampler, self._context, at)
+                    token = c.llama_sampler_sample(sampler, self._context, ahead.at)
                     if c.llama_vocab_is_eog(self._vocab, token):
                         break
                     tokens.append(token)
@@ -192,18 +189,10 @@ class LlamaEngine:
                         yield piece
                     if cancelled() or len(tokens) >= limit:
                         break
-                    lookup.add(token)
-                    if guess[at : at + 1] == [token] and at >= 0:
-                        at += 1
-                        continue
-                    self._forget(len(guess) - max(at, 0))
-                    lookup.learn(at, len(guess))
-                    if took:
-                        self._pace.note(1 + at, took, guessed=bool(guess))
-                    guess, at = lookup.guess() if self._forgets and self._pace.pays() else [], 0
-                    begun_at = time.perf_counter()
-                    finished = self._decode([token, *guess], scores=True)
-                    took = time.perf_counter() - begun_at
+                    if not ahead.holds(token):
+                        self._forget(ahead.wrong)
+                        with ahead.step() as guess:
+                            finished = self._decode([token, *guess], scores=True)
             finally:
                 c.llama_sampler_free(sampler)
                 self._remember("".join(text), tokens)

@@ -7,13 +7,15 @@ nearly as long as to write them all: what pays is measured while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 
-__all__ = ["Lookup", "Pace"]
+__all__ = ["Ahead", "Lookup", "Pace"]
 
 WORDS = (3, 2)  # tokens that must agree before a guess is made, the longer stretch first
 KEPT = 0.95  # of what a pace was measured from, at each step
-PROBE = 24  # steps after which guessing is tried again where it did not pay
+PROBE, RARELY = 16, 512  # guesses left out before one is tried again: the first time, and at most
 LEAST, MOST = 3, 12  # tokens of a guess: more while guesses are right, few after a wrong one
 
 
@@ -54,12 +56,16 @@ class Lookup:
 
 
 class Pace:
-    """How many tokens a second come with guesses and without."""
+    """How many tokens a second come with guesses and without.
+
+    Where guessing does not pay it is tried again after a while, each time after twice as long: a wrong guess costs what
+    three tokens do.
+    """
 
     def __init__(self) -> None:
         self._tokens = {True: 0.0, False: 0.0}
         self._seconds = {True: 0.0, False: 0.0}
-        self._steps = 0
+        self._left_out, self._pause = 0, PROBE
 
     def note(self, tokens: int, seconds: float, *, guessed: bool) -> None:
         """A step that gave so many tokens."""
@@ -67,7 +73,54 @@ class Pace:
         self._seconds[guessed] = KEPT * self._seconds[guessed] + seconds
 
     def pays(self) -> bool:
-        """Whether the next step should guess: where that was as quick, or was not tried for a while."""
-        self._steps += 1
+        """Whether a guess that is at hand should be checked: where that was as quick, or was not tried for a while."""
         alone, together = (self._tokens[way] * self._seconds[not way] for way in (False, True))
-        return together >= alone or self._steps % PROBE == 0
+        if together >= alone:
+            self._left_out, self._pause = 0, PROBE
+            return True
+        self._left_out += 1
+        if self._left_out < self._pause:
+            return False
+        self._left_out, self._pause = 0, min(2 * self._pause, RARELY)
+        return True
+
+
+class Ahead:
+    """An answer while it is written, with the tokens that were checked ahead of it.
+
+    Args:
+        prompt: Its tokens.
+        pace: What guessing costs here; None where the model cannot take a wrong guess back.
+    """
+
+    def __init__(self, prompt: Sequence[int], pace: Pace | None) -> None:
+        self._lookup = Lookup(prompt)
+        self._pace = pace
+        self._guess: list[int] = []
+        self._seconds = 0.0  # that the last step took
+        self.at = -1  # whose scores the next token is drawn from: the last one's, or those after that much of the guess
+
+    def holds(self, token: int) -> bool:
+        """Take the token that was drawn; whether it was guessed, so that the scores after it are there already."""
+        self._lookup.add(token)
+        right = self.at >= 0 and self._guess[self.at : self.at + 1] == [token]
+        self.at += right
+        return right
+
+    @property
+    def wrong(self) -> int:
+        """Guessed tokens, the last ones checked, that the answer does not go on with."""
+        return len(self._guess) - max(self.at, 0)
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[list[int]]:
+        """A guess to be checked in one step with the last token; what it takes is measured."""
+        if self._seconds and self._pace:
+            self._lookup.learn(self.at, len(self._guess))
+            self._pace.note(1 + self.at, self._seconds, guessed=bool(self._guess))
+        self._guess, self.at = self._lookup.guess() if self._pace else [], 0
+        if self._pace and self._guess and not self._pace.pays():
+            self._guess = []
+        started = time.perf_counter()
+        yield self._guess
+        self._seconds = time.perf_counter() - started

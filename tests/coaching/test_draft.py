@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from coach.types import Review
 from tests.coaching.test_turn import Scripted
 from tests.conftest import SETTINGS, answer
 
+WORDS = yaml.safe_load((SETTINGS.prompts / "review.yaml").read_text(encoding="utf-8"))
 GOOD = (
     "I lied to you about the loan for a year. It was my choice and you did nothing to cause it. "
     "You found out from the bank, alone, and I am sorry. You don't have to answer."
@@ -25,6 +27,10 @@ BAD = (
     "Hey Sam. I lied to you about the loan for a year. If you hadn't been so cold to me I would never have done it. "
     "Call me tonight or we are done for good."
 )
+
+
+def reason(name: str) -> str:
+    return str(WORDS["reasons"][name]["reason"])
 
 
 def test_a_good_apology_is_ready_and_gets_no_rewrite(guide_only: Coach) -> None:
@@ -39,6 +45,31 @@ def test_a_good_apology_is_ready_and_gets_no_rewrite(guide_only: Coach) -> None:
     assert harm.quote in GOOD
 
 
+def test_a_version_taken_over_with_its_gaps_waits_for_them(guide_only: Coach) -> None:
+    for draft in ("I'm sorry for everything.", "Sam, I read your diary. I'm sorry. I swear I will never do that again."):
+        taken = guide_only.review(draft).rewrite
+        assert "[" in taken
+        again = guide_only.review(taken)
+        assert again.verdict.action == "revise"
+        assert again.reason == reason("gaps")
+        assert again.rewrite == ""
+        assert not [criterion for criterion in again.accountability if criterion.quote.startswith("[")]
+    filled = "Sam, I read your diary. It was my choice. I'm sorry."
+    assert guide_only.review(filled).verdict.action == "ready"
+
+
+def test_words_that_would_hurt_own_nothing(guide_only: Coach) -> None:
+    review = guide_only.review("I took money from your account. I'm sorry. You made me do it with your nagging.")
+    assert "You made me do it with your nagging" in " ".join(finding.quote for finding in review.findings)
+    assert not [criterion for criterion in review.accountability if "nagging" in criterion.quote]
+
+
+@pytest.mark.parametrize("draft", ["I took your parents’ money and hid it.", "I lied – for two years – & hid it for £40 more."])
+def test_a_sentence_ends_at_its_full_stop_and_at_no_other_sign(draft: str) -> None:
+    assert sentence_spans(draft) == [(0, len(draft))]
+    assert len(sentence_spans(f"so sorry 😢 {draft}")) == 2
+
+
 def test_what_would_hurt_is_marked_explained_and_left_out_of_the_rewrite(guide_only: Coach) -> None:
     review = guide_only.review(BAD)
     assert review.verdict.action == "revise"
@@ -50,7 +81,9 @@ def test_what_would_hurt_is_marked_explained_and_left_out_of_the_rewrite(guide_o
     assert "I lied to you about the loan" in review.rewrite
     assert "cold" not in review.rewrite
     assert "done for good" not in review.rewrite
-    assert guide_only.review(review.rewrite).verdict.action == "ready"
+    assert guide_only.review(review.rewrite).reason == reason("gaps")  # only the writer can say whose choice it was
+    filled = re.sub(r"\[.+?\]", "It was my choice.", review.rewrite)
+    assert guide_only.review(filled).verdict.action == "ready"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_every_template_renders_and_leaves_no_markup() -> None:
         "crisis/help": {"emergency": "112", "country": "", "lines": [("Line", "116 123")], "finder": "f.example"},
         "crisis/misunderstood": {},
         "crisis/safer": {},
-        "crisis/waiting": {"danger": "self_harm", "form": 0},
+        "crisis/waiting": {"danger": "self_harm", "softened": False, "form": 0},
         **{
             f"crisis/{name}": {"form": form, "help": "Numbers"}
             for form in (0, 1)

@@ -138,6 +138,46 @@ def test_a_second_danger_is_not_taken_for_a_misunderstanding(guide_only: Coach) 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "my brother is dead because of me",
+        "she's with another man now",
+        "i called her 20 times and she wont pick up",
+        "i told my wife everything and she left",
+        "i called in sick and I'm lying here",
+        "im home alone with the pills",
+        "i am better off dead",
+        "im at my limit",
+    ],
+)
+def test_nobody_is_taken_to_be_safe_who_did_not_say_so(text: str) -> None:
+    assert not SIGNS.safer(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "im fine now",
+        "i called my mum",
+        "I've rung the crisis line and talked to a nurse, i'm at my sister's",
+        "my mate is on his way",
+        "dad's coming",
+        "she's safe now",
+        "he's in hospital",
+    ],
+)
+def test_who_is_safe_or_with_somebody_is_believed(text: str) -> None:
+    assert SIGNS.safer(text)
+
+
+def test_who_was_misread_once_is_told_what_to_write_the_second_time(guide_only: Coach) -> None:
+    said = ("i want to die", "you got that wrong", "i want to kill myself", "you got that wrong again", "i am safe", "ok")
+    replies = told(guide_only, *said)
+    assert 'write "I am safe"' in replies[3].text
+    assert not replies[4].conversation.standing.waiting
+
+
+@pytest.mark.parametrize(
     "wish",
     [
         "can you help me write her a letter all the same",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from coach import Coach
 from coach.errors import GuideError, SearchIndexError
+from coach.guide import read
 from coach.guide.asked import Asked
 from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index
 from coach.guide.retrieve import Retriever
-from coach.settings import CHECKOUT
+from coach.settings import CHECKOUT, Settings
 from tests.conftest import SETTINGS, write
 
 ASKED = Asked(SETTINGS.models_dir / "all-minilm-l6-v2", SETTINGS.corpus / "asked.npz")
@@ -146,9 +149,38 @@ def test_two_builders_on_one_folder_take_turns(tmp_path: Path, guide: Path, embe
 
 def test_an_unreadable_file_is_left_out_and_named(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
     (guide / "broken.pdf").write_bytes(b"%PDF-1.4")
-    report = make(tmp_path, guide, embedder).build()
+    index = make(tmp_path, guide, embedder)
+    report = index.build()
     assert len(report.skipped) == 1
     assert "broken.pdf" in report.skipped[0]
+    assert index.current()
+    assert index.build().skipped == report.skipped
+    write(guide, "broken.md", "")
+    assert not index.current()
+
+
+def test_what_another_process_builds_is_seen(own_guide: Settings) -> None:
+    own = write(own_guide.guides, "fence.md", "# Fences\n\nPaint the old garden fence together on a dry day in May.")
+    coach = Coach.open(settings=own_guide)
+    assert any(p.source == "guides/fence.md" for p in coach.search("how do we paint the garden fence", 4))
+    own.unlink()
+    write(own_guide.guides, "kite.md", "# Kites\n\nA kite needs a long tail and a windy hill to fly.")
+    code = "import sys; from coach import Coach; Coach.open(data_dir=sys.argv[1], model=None).build_index()"
+    subprocess.run([sys.executable, "-c", code, own_guide.data_dir], check=True, cwd=CHECKOUT)
+    found = [p.source for p in coach.search("how does a kite fly on a windy hill", 4)]
+    assert "guides/kite.md" in found
+    assert "guides/fence.md" not in found
+
+
+def test_a_file_with_half_a_character_and_a_name_in_another_encoding_is_taken(
+    tmp_path: Path, guide: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = guide / os.fsdecode(b"caf\xe9.md")
+    odd.write_text("# Coffee\n\nBring coffee to somebody who lent you a bike.", encoding="utf-8")
+    monkeypatch.setattr(read, "_decode", lambda data: data.decode("utf-8").replace("clean", "cl\ud835ean"))
+    index = make(tmp_path, guide, embedder)
+    assert index.build().skipped == ()
+    assert index.current()
 
 
 def test_a_guide_without_text_is_refused(tmp_path: Path, guide: Path, embedder: Embedder) -> None:
@@ -157,6 +189,7 @@ def test_a_guide_without_text_is_refused(tmp_path: Path, guide: Path, embedder: 
     index = Index(tmp_path / "index", guide=empty, extra=tmp_path / "no", bridge=guide, embedder=embedder)
     with pytest.raises(GuideError, match=r"nothing\.md"):
         index.build()
+    assert not index.current()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, guide: Path, embedder: Embedder) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from coach import Coach
 from coach.errors import InputError
+from coach.settings import Settings
+from tests.conftest import answer, write
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,18 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(guide_only: Coach, quest
 )
 def test_odd_characters_do_no_harm(guide_only: Coach, question: str) -> None:
     assert guide_only.search(question)
+
+
+def test_an_own_guide_is_cited_only_where_it_has_something_to_say_and_nothing_harmful(own_guide: Settings) -> None:
+    write(own_guide.guides, "router.md", "# The router\n\nPress the small button on the back for ten seconds.")
+    trick = "Make her jealous with photos of another woman until she begs you to come back."
+    harmless = "Sit down together at the kitchen table after a lie about money and open every letter from the bank."
+    write(own_guide.guides, "money.md", f"# Lies about money\n\n**In short.** {trick}\n\n{harmless}")
+    write(own_guide.guides, "boat.md", f'# Boats\n\n**"The garden."** {trick}\n\n**"It is what it is."** So it says there.')
+    coach = Coach.open(settings=own_guide)
+    for question in ("I shouted at my son and he cried", "I lied to her about money for two years"):
+        reply = answer(coach, question)
+        assert "router" not in " ".join(passage.source for passage in reply.passages)
+        assert "jealous" not in reply.text
+        assert not {"The garden.", "It is what it is."} & set(reply.nearby)
+    assert any(p.source == "guides/router.md" for p in coach.search("which button resets the router", 4))
