@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import sys
@@ -12,6 +11,7 @@ from coach import settings as configuration
 from coach.app import Coach, choose_model
 from coach.errors import CoachError
 from coach.llm import catalog, download
+from coach.llm.llama import library
 
 __all__ = ["Check", "examine"]
 
@@ -45,15 +45,11 @@ def examine() -> list[Check]:
         Check("disk", free > 5e8, f"{free / 1e9:,.1f} GB free", "Free some space; an answer needs none, setup does."),
         Check("settings", True, f"{configuration.settings_file()}, data in {settings.data_dir}"),
     ]
-    runs = importlib.util.find_spec("llama_cpp") is not None
-    checks.append(
-        Check(
-            "llama.cpp",
-            runs,
-            "llama-cpp-python is installed" if runs else "llama-cpp-python is not installed",
-            "Install a C compiler and run `make run` again; until then the guide answers alone.",
-        )
-    )
+    try:
+        library()
+        checks.append(Check("llama.cpp", True, "llama-cpp-python is installed"))
+    except CoachError as error:
+        checks.append(Check("llama.cpp", False, error.message, error.hint))
     embedder = download.installed(catalog.EMBEDDER, settings.models_dir)
     checks.append(
         Check("search model", embedder, catalog.EMBEDDER.name if embedder else "missing", "Run `coach setup`.")

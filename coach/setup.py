@@ -40,7 +40,7 @@ def fetch_best(
             download.fetch(model, settings.models_dir, report)
             return model
         except DownloadError as error:
-            if model is choice[-1] or "disk is full" in error.message:
+            if model is choice[-1]:
                 raise
             say(f"{model.name} cannot be had from here: {error.message} Trying the next one.")
     raise AssertionError("fitting() always ends with the starter")

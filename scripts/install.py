@@ -37,9 +37,9 @@ def main() -> int:
         print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12")
         return 1
     started = time.time()
-    if not PYTHON.exists():
+    if not (PYTHON.exists() and installed("pip")):
         say("virtual environment in .venv")
-        venv.create(VENV, with_pip=True, clear=VENV.exists())
+        make_environment()
         pip("install", "--quiet", "--upgrade", "pip>=24.1")
     if not installed("torch"):
         say("PyTorch for the CPU (about 200 MB)")
@@ -48,7 +48,7 @@ def main() -> int:
             pip("install", TORCH)
     say("the coach and its packages")
     pip("install", "--quiet", "--editable", f"{ROOT}[dev]" if options.dev else str(ROOT))
-    if not installed("llama_cpp"):
+    if not loads("llama_cpp"):
         install_llama()
     mark = VENV / ("ready-dev" if options.dev else "ready")
     (VENV / "ready").touch()
@@ -57,13 +57,28 @@ def main() -> int:
     return 0
 
 
+def make_environment() -> None:
+    """Make .venv, in place of one that was left half made; end the program if Python cannot."""
+    try:
+        venv.create(VENV, with_pip=True, clear=VENV.exists())
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit(
+            f"Python could not make a virtual environment: {error}. On Debian and Ubuntu: apt install python3-venv"
+        )
+
+
 def install_llama() -> None:
     """Install llama-cpp-python, ready-made or compiled; go on without it if neither works."""
     say("llama.cpp, which runs the chat model")
     if reachable(f"{LLAMA_INDEX}/llama-cpp-python/") and pip(
         "install", LLAMA, "--only-binary", "llama-cpp-python", "--extra-index-url", LLAMA_INDEX, check=False
     ):
-        return
+        if loads("llama_cpp"):
+            return
+        say("the ready-made build does not load here")
+    if installed("llama_cpp"):
+        pip("uninstall", "--quiet", "--yes", "llama-cpp-python", check=False)
     if not (shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or os.name == "nt"):
         say("no C compiler, so no chat model: the coach will answer from the guide alone")
         return
@@ -76,6 +91,11 @@ def installed(module: str) -> bool:
     """Whether the environment has a module, found without importing it."""
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     return subprocess.run([PYTHON, "-c", code], check=False).returncode == 0
+
+
+def loads(module: str) -> bool:
+    """Whether the environment can import a module; a ready-made build may miss a library of the system."""
+    return subprocess.run([PYTHON, "-c", f"import {module}"], check=False, capture_output=True).returncode == 0
 
 
 def reachable(url: str) -> bool:

@@ -185,7 +185,11 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         "replies": read_replies,
     }
     found: dict[str, list[Any]] = {
-        kind: [e for path in sorted(folder.glob(f"{kind}_*.tsv")) for e in reader(path) * (LONG if "_long_" in path.name else 1)]
+        kind: [
+            e
+            for path in sorted(folder.glob(f"{kind}_*.tsv"))
+            for e in reader(path) * (LONG if "_long_" in path.name else 1)
+        ]
         for kind, reader in read_as.items()
     }
     for section, phrases in read_asked(ROOT / "corpus" / "asked.tsv").items():

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from coach.cli.models import chosen, models
 from coach.cli.show import AsJson, counting, downloading, dump, err, out, place, show_reply, show_review
-from coach.errors import CoachError, InputError
+from coach.errors import CoachError, GuideError, InputError
 from coach.types import Contact, Conversation, Done, Situation, Sources, Token
 
 __all__ = ["app", "main"]
@@ -247,22 +247,14 @@ def index(
     as_json: AsJson = False,
 ) -> None:
     """Bring the search index up to date; with PATH, take those files into the guide first."""
-    import shutil
-
-    from coach.guide.read import find, read
+    from coach.guide.read import find
 
     coach = _open("none")
     if path is not None:
         found = find(path)
         if not found:
             raise InputError(f"There is no guide file in {path}.", hint="Use Markdown, text, PDF or DOCX files.")
-        target = coach.settings.guides
-        for file in found:
-            read(file)  # refuse what cannot be read before anything is copied
-            place = target / file.relative_to(path if path.is_dir() else path.parent)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, place)
-        err.print(f"{len(found)} file(s) copied to {target}. Remove them there to take them out again.")
+        _take_in(found, path if path.is_dir() else path.parent, coach.settings.guides)
     report = _index(coach)
     if as_json:
         dump(report)
@@ -273,6 +265,36 @@ def index(
         f"{report.sources} files, {report.sections} sections, {report.passages} passages;"
         f" {report.embedded} texts embedded, {report.removed} removed."
     )
+
+
+def _take_in(files: list[Path], base: Path, target: Path) -> None:
+    """Copy guide files into a person's own folder; what cannot be read is named and left out."""
+    import shutil
+
+    from coach.guide.read import read
+
+    taken = []
+    for file in files:
+        try:
+            read(file)
+            taken.append(file)
+        except GuideError as error:
+            err.print(escape(f"Left out: {error}"))
+    for file in taken:
+        place = target / file.relative_to(base)
+        if place.exists() and place.samefile(file):
+            continue
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
+        except OSError as error:
+            raise InputError(
+                f"{file.name} cannot be copied to {target}: {error.strerror}.",
+                hint="Make room there, or choose another folder with COACH_DATA_DIR.",
+            ) from error
+    if not taken:
+        raise InputError("None of these files can be read, so nothing was added.", hint="See the lines above.")
+    err.print(f"{len(taken)} file(s) copied to {target}. Remove them there to take them out again.")
 
 
 @app.command()

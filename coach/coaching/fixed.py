@@ -96,12 +96,16 @@ class Fixed:
         best = max((count for name, count in counts.items() if name != "english"), default=0)
         return best >= 2 and best > counts["english"]
 
-    def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
-        """The reply to a greeting, or to something that the guide has nothing on."""
+    def greeting(self, text: str, standing: Standing) -> Answer | None:
+        """The reply to a message that only greets, thanks, agrees or calls for help; None if it says more."""
         said = text.lower().strip(" !.,?")
         for kind, greetings in self._prompts.data("greetings").items():
             if said in greetings:
                 return Answer(self._prompts.render("hello", kind=kind), "coach", standing)
+        return None
+
+    def not_covered(self, text: str, standing: Standing, history: Conversation) -> Answer:
+        """The reply to something that the guide has nothing on."""
         if self.foreign(text):
             return Answer(self._prompts.render("other_language"), "coach", standing)
         return Answer(self._prompts.render("not_covered", form=len(history.turns)), "off_topic", standing)
@@ -130,9 +134,7 @@ class Fixed:
         if self._signs.safer(text):
             return Answer(self._prompts.render("crisis/safer"), "crisis", passed)
         form = len(history.turns) % 2
-        text = self._prompts.render(
-            "crisis/waiting", danger=standing.danger, softened=standing.softened, form=form
-        )
+        text = self._prompts.render("crisis/waiting", danger=standing.danger, softened=standing.softened, form=form)
         return Answer(text, "crisis", replace(standing, asked=True))
 
     def _redirect(self, name: str, standing: Standing, history: Conversation) -> Answer:

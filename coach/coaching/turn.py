@@ -147,7 +147,7 @@ class Turns:
             verdict = replace(verdict, action="coach", findings=())
             answered: Answer | None = self._fixed.review(self._review(draft, contact), standing, history)
         else:
-            answered = self._fixed.gate(text, verdict, standing, history)
+            answered = self._fixed.gate(text, verdict, standing, history) or self._fixed.greeting(text, standing)
         elsewhere = verdict.action == "off_topic" and not (history.turns and leans(text))
         if not answered and (elsewhere or self._fixed.foreign(text)):
             answered = self._fixed.not_covered(text, standing, history)

@@ -115,7 +115,9 @@ class Retriever:
         with index.catalogue() as db:
             self._bridge = _section_ids(db, BRIDGE)
             self._own = _section_ids(db, OWN)
-            self._cases = dict(db.execute(_CASES, (BRIDGE,)).fetchall())  # of another guide nobody knows who asks for them
+            self._cases = dict(
+                db.execute(_CASES, (BRIDGE,)).fetchall()
+            )  # of another guide nobody knows who asks for them
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):

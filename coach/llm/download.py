@@ -155,6 +155,8 @@ def _from_hub(hub: Hub, partial: Path, size: int, report: Callable[[str, int], N
                 raise _SourceError(f"it answered {answer.status_code}")
             if answer.status_code == 200:
                 have = 0  # the server does not resume: begin again
+                if int(answer.headers.get("Content-Length", size)) != size:
+                    raise _SourceError("it sent another file, perhaps a page to log in")
             with partial.open("ab" if have else "wb") as file:
                 for block in answer.iter_bytes():
                     file.write(block)
@@ -162,7 +164,7 @@ def _from_hub(hub: Hub, partial: Path, size: int, report: Callable[[str, int], N
                     if have > size:
                         raise _SourceError("it sent more than the published file")
                     report(_place(hub), have)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:  # the last two: an odd proxy
         raise _SourceError(str(error) or type(error).__name__) from error
     if have < size:
         raise _SourceError("the connection ended early")

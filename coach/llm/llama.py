@@ -24,7 +24,7 @@ from coach.llm.lookup import MOST, Ahead, Pace
 from coach.llm.states import Shelf, StateFiles, shared
 from coach.types import Message, Usage, Wait
 
-__all__ = ["LlamaEngine"]
+__all__ = ["LlamaEngine", "library"]
 
 BATCH = 128  # tokens a call: larger ones are no faster, and take 54 MB more; the abort callback is asked far more often
 KEPT_ANSWERS = 256  # answers whose tokens are remembered as they were written
@@ -83,7 +83,7 @@ class LlamaEngine:
             raise
 
     def _open(self, threads: int, context: int) -> None:
-        c = self._c = _library()
+        c = self._c = library()
         parameters = c.llama_model_default_params()
         parameters.n_gpu_layers = 0
         parameters.load_mode = c.LLAMA_LOAD_MODE_NONE  # a mapped file stays resident beside the weights made from it
@@ -379,14 +379,21 @@ def _check_file(path: Path) -> None:
 _quiet: Any = None
 
 
-def _library() -> Any:
-    """The bindings, loaded late and told not to write to the terminal."""
+def library() -> Any:
+    """The bindings, loaded late and told not to write to the terminal.
+
+    Raises:
+        ModelError: They are not installed, or do not load.
+    """
     global _quiet
     try:
         import llama_cpp
     except (ImportError, OSError, RuntimeError) as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "llama_cpp"
         raise ModelError(
-            "llama-cpp-python is not installed, so no model can run.",
+            "llama-cpp-python is not installed, so no model can run."
+            if missing
+            else f"llama-cpp-python does not load here, so no model can run: {error}.",
             hint="Install a C compiler and run `make run` again; without a model the coach answers from the guide.",
         ) from error
     if _quiet is None:

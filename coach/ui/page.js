@@ -1,5 +1,5 @@
-// A citation opens its passage, and marked words of a draft say why. Clicks are caught here because what they are in
-// comes and goes.
+// A citation opens its passage, marked words of a draft say why, and an answer can be copied as text. Clicks are caught
+// here because what they are in comes and goes.
 document.addEventListener("click", (event) => {
   const mark = event.target.closest && event.target.closest("a.mark");
   if (mark) {
@@ -9,6 +9,15 @@ document.addEventListener("click", (event) => {
       why.open = true;
       why.querySelector("summary").focus();
     }
+    return;
+  }
+  const copy = event.target.closest && event.target.closest("a.copy");
+  if (copy) {
+    event.preventDefault();
+    const answer = (copy.closest(".message") || document).querySelector(".answer").cloneNode(true);
+    answer.querySelectorAll("a.cite").forEach((link) => link.replaceWith(" [" + link.textContent + "]"));
+    const lines = [...answer.querySelectorAll("p")].map((line) => line.innerText || line.textContent);
+    navigator.clipboard.writeText(lines.join("\n\n").trim());
     return;
   }
   const cite = event.target.closest && event.target.closest("a.cite");

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import gradio as gr
 from coach.app import Coach
 from coach.coaching.situation import entry
 from coach.errors import CoachError
-from coach.types import Contact, Conversation, Done, Help, Passage, Situation, Sources, Token, Wait
+from coach.types import Contact, Conversation, Danger, Done, Help, Passage, Situation, Sources, Token, Wait
 from coach.ui import render
 from coach.ui import review as review_page
 
@@ -27,8 +28,21 @@ HEAD = f"<script>{(Path(__file__).parent / 'page.js').read_text(encoding='utf-8'
 
 _log = logging.getLogger(__name__)
 
-History = list[dict[str, Any]]
+History = tuple[dict[str, Any], ...]
 NOTICED = 1.0  # seconds; of a longer wait the page says how long it is likely to be
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Talk:
+    """What a tab holds. It stays on this side: an event that had to wait for another finds what that one left."""
+
+    conversation: Conversation = field(default_factory=Conversation)
+    shown: History = ()  # the messages, two a turn
+    danger: Danger | None = None  # whose help is in sight
+
+    def __hash__(self) -> int:
+        """Changes with the turns: by it Gradio sees that there is something to show, which a correction is not."""
+        return id(self.conversation.turns)
 
 
 def theme() -> gr.themes.Base:
@@ -62,8 +76,8 @@ class Page:
         try:
             self._coach.warm()
             self._warm = True
-        except CoachError as error:
-            self._failure = f"{self._words['not_ready']}: {error.message} {error.hint}"
+        except Exception as error:
+            self._failure = f"{self._words['not_ready']}: {self._told(error)}"
 
     def build(self) -> gr.Blocks:
         """The page itself."""
@@ -77,7 +91,7 @@ class Page:
                     chatbot = gr.Chatbot(
                         label=words["title"],
                         show_label=False,
-                        buttons=["copy"],
+                        buttons=[],
                         editable="user",
                         elem_id="chat",
                         height="60vh",
@@ -102,26 +116,26 @@ class Page:
                         fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
                         hand_over = gr.Button(words["look_at_draft"], size="sm", scale=0, min_width=230)
                 with gr.Tab(words["tab_review"], id="review"):
-                    editor = self._build_review()
+                    editor, near, feared = self._build_review()
             with gr.Row(elem_id="foot"):
                 gr.Markdown(f"{words['local']} {words['limit']}", elem_id="limit")
                 country = gr.Dropdown(
                     [(words["country_none"], ""), *((name, code) for code, name in self._coach.countries.items())],
-                    value=self._coach.country,
+                    value=lambda: self._coach.country,
                     label=words["country"],
                     scale=0,
                     min_width=190,
                     elem_id="country",
                 )
-            state = gr.State(Conversation())
+            state = gr.State(Talk())
             timer = gr.Timer(0.7)
 
             shown = [box, chatbot, state, card]
-            box.submit(self._send, [box, chatbot, state], shown, concurrency_id="answer")
-            chatbot.example_select(self._example, [chatbot, state], shown, concurrency_id="answer")
-            chatbot.option_select(self._offered, [chatbot, state], shown, concurrency_id="answer")
-            chatbot.retry(self._retry, [chatbot, state], shown, concurrency_id="answer")
-            chatbot.edit(self._edit, [chatbot, state], shown, concurrency_id="answer")
+            box.submit(self._send, [box, state], shown, concurrency_id="answer")
+            chatbot.example_select(self._example, state, shown, concurrency_id="answer")
+            chatbot.option_select(self._offered, state, shown, concurrency_id="answer")
+            chatbot.retry(self._retry, state, shown, concurrency_id="answer")
+            chatbot.edit(self._edit, state, shown, concurrency_id="answer")
             box.stop(self._stop, None, None, queue=False)
             fresh.click(self._fresh, None, shown, queue=False)
             chatbot.clear(self._fresh, None, shown, queue=False)
@@ -130,7 +144,7 @@ class Page:
             for field in known[1:]:
                 event = field.input if isinstance(field, gr.Dropdown) else field.blur
                 event(self._correct, [state, *known[1:]], [state, card], show_progress="hidden", queue=False)
-            country.change(self._choose_country, [country, state], card, queue=False)
+            country.input(self._choose_country, [country, state, feared], [card, near], queue=False)
             for event in (blocks.load, timer.tick):
                 event(self._tick, None, [status, timer], show_progress="hidden", queue=False)
         return blocks
@@ -152,38 +166,45 @@ class Page:
             wants = gr.Textbox(label=words["wants"])
         return [known, who, did, contact, children, wants]
 
-    def _known(self, state: Conversation) -> list[Any]:
+    def _known(self, talk: Talk) -> list[Any]:
         """The fields of what is known; hidden while nothing is."""
-        told = state.situation
+        told = talk.conversation.situation
         shown = [told.who, told.did, told.contact.value if told.contact else None, told.children, told.wants]
         return [gr.Accordion(visible=told != Situation()), *shown]
 
     def _correct(
         self,
-        state: Conversation,
+        talk: Talk,
         who: str,
         did: str,
         contact: str | None,
         children: str,
         wants: str,
         request: gr.Request,
-    ) -> tuple[Conversation, Any]:
+    ) -> tuple[Talk, Any]:
         """The conversation with what the person put right; where that speaks of danger, help is shown."""
         told = Situation(entry(who), entry(did), Contact(contact) if contact else None, entry(children), entry(wants))
         if (tab := request.session_hash or "") in self._stops:
             self._corrected[tab] = told
         said = ". ".join(part for part in (told.who, told.did, told.children, told.wants) if part)
-        danger = self._coach.check(said).crisis if said else None
-        return replace(state, situation=told), self._card(self._coach.help(danger)) if danger else gr.skip()
+        danger = None
+        with contextlib.suppress(CoachError):  # a number alone, or another language, is no danger and is kept
+            danger = self._coach.check(said).crisis
+        talk = replace(talk, conversation=replace(talk.conversation, situation=told), danger=danger or talk.danger)
+        return talk, self._card(self._coach.help(danger)) if danger else gr.skip()
 
-    def _hand_over(self, text: str, state: Conversation) -> list[Any]:
+    def _hand_over(self, text: str, talk: Talk) -> list[Any]:
         """A text from the chat, and what is known, into the second tab."""
-        told = state.situation
+        told = talk.conversation.situation
         contact = told.contact.value if told.contact else gr.skip()
         return [text or gr.skip(), contact, told.did or gr.skip(), "", gr.Tabs(selected="review")]
 
-    def _build_review(self) -> list[Any]:
-        """The second tab: a draft, what the rules make of it, and a better version."""
+    def _build_review(self) -> tuple[list[Any], Any, Any]:
+        """The second tab: a draft, what the rules make of it, and a better version.
+
+        Returns:
+            What a draft can be handed over to, the place of its help card, and the danger that this is about.
+        """
         words = self._words
         with gr.Row(elem_id="review"):
             with gr.Column(scale=5, min_width=300):
@@ -205,18 +226,20 @@ class Page:
                 answers = gr.Textbox(label=words["answers"], lines=1, max_lines=6, elem_id="answers")
                 look = gr.Button(words["look"], variant="primary", elem_id="look")
             with gr.Column(scale=6, min_width=300):
+                near = _html("near")
                 found = _html("found")
                 better = _html("better")
                 take = gr.Button(words["take"], visible=False, elem_id="take")
                 unsent = gr.Markdown(words["unsent_how"], visible=False, elem_id="unsent")
-        text = gr.State("")
-        shown = [found, better, take, unsent, text]
+        text, feared = gr.State(""), gr.State(None)
+        shown = [near, found, better, take, unsent, text, feared]
         given = [draft, contact, about, answers]
-        look.click(self._review, given, shown, concurrency_id="review", show_progress="hidden")
-        take.click(lambda rewrite: rewrite, text, draft, queue=False).then(
-            self._review, given, shown, concurrency_id="review", show_progress="hidden"
-        )
-        return [draft, contact, about]
+        # A new look ends the one that runs, and none waits for another tab's model; the engine has a lock of its own.
+        at_once: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "trigger_mode": "multiple"}
+        look.click(self._review, given, shown, **at_once)
+        taken = take.click(lambda rewrite: rewrite, text, draft, queue=False)
+        taken.then(self._review, given, shown, **at_once)
+        return [draft, contact, about], near, feared
 
     def _review(self, draft: str, contact: str, about: str, answers: str, request: gr.Request) -> Iterator[Any]:
         """The review at once, then the model's rewrite if there is to be one."""
@@ -228,18 +251,23 @@ class Page:
         try:
             review = self._coach.review(draft, Contact(contact), answers=answers)
             body = review_page.body(review, reviews, self._coach.policy, words)
+            danger = review.help.danger if review.help else None
+            near = self._card(review.help)
             letter = review.help is None and review.contact in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE)
             hold = gr.Markdown(visible=letter and review.verdict.action == "hold")
             waiting = bool(review.rewrite and self._coach.model_name)
             better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)
-            yield body, better, gr.Button(visible=bool(review.rewrite) and not waiting), hold, review.rewrite
+            take = gr.Button(visible=bool(review.rewrite) and not waiting)
+            yield near, body, better, take, hold, review.rewrite, danger
             if waiting:
                 review = self._coach.rewrite(review, about, stop)
+                if self._stops.get(place) is not stop:
+                    return
                 better = review_page.rewrite(review, reviews, words)
-                yield gr.skip(), better, gr.Button(visible=True), gr.skip(), review.rewrite
+                yield gr.skip(), gr.skip(), better, gr.Button(visible=True), gr.skip(), review.rewrite, gr.skip()
         except Exception as error:
             gr.Warning(self._told(error))
-            yield "", "", gr.Button(visible=False), gr.Markdown(visible=False), ""
+            yield self._card(None), "", "", gr.Button(visible=False), gr.Markdown(visible=False), "", None
         finally:
             self._ended(place, stop)
 
@@ -264,98 +292,107 @@ class Page:
     def _tick(self) -> tuple[str, Any]:
         return self.status(), gr.Timer(active=not (self._warm or self._failure))
 
-    def _fresh(self, request: gr.Request) -> tuple[Any, History, Conversation, Any]:
+    def _fresh(self, request: gr.Request) -> tuple[Any, list[Any], Talk, Any]:
         self._stop(request)
         self._stops.pop(request.session_hash or "", None)  # what is being answered is no longer wanted
-        return self._idle(), [], Conversation(), self._card(None)
+        return self._idle(""), [], Talk(), self._card(None)
 
-    def _choose_country(self, code: str, state: Conversation) -> Any:
-        """Keep the country, and show the help card with its numbers if there is one."""
+    def _choose_country(self, code: str, talk: Talk, feared: Danger | None) -> tuple[Any, Any]:
+        """Keep the country, and show its numbers on the help cards that are in sight."""
         try:
             self._coach.choose_country(code)
         except CoachError as error:
             gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
-        return self._card(self._coach.help(state.standing.danger))
+        return self._card(self._coach.help(talk.danger)), self._card(self._coach.help(feared))
 
     def _card(self, found: Help | None) -> Any:
         return gr.Markdown(value=render.card(found, self._words), visible=found is not None)
 
     def _busy(self) -> Any:
-        return gr.Textbox(value="", submit_btn=False, stop_btn=self._words["stop"])
+        return gr.Textbox(submit_btn=False, stop_btn=self._words["stop"])
 
-    def _idle(self, text: str = "") -> Any:
-        return gr.Textbox(value=text, submit_btn=self._words["send"], stop_btn=False)
+    def _idle(self, text: str | None = None) -> Any:
+        """The box ready for a message, with a text, or with what is being typed there."""
+        given = {} if text is None else {"value": text}
+        return gr.Textbox(submit_btn=self._words["send"], stop_btn=False, **given)
 
     def _stop(self, request: gr.Request) -> None:
         stop = self._stops.get(request.session_hash or "")
         if stop is not None:
             stop.set()
 
-    def _send(self, text: str, history: History, state: Conversation, request: gr.Request) -> Iterator[Any]:
-        yield from self._answer(text, history, state, request)
+    def _send(self, text: str, talk: Talk, request: gr.Request) -> Iterator[Any]:
+        yield gr.Textbox(value=""), gr.skip(), gr.skip(), gr.skip()
+        yield from self._answer(text, talk, request, lost=text)
 
-    def _example(
-        self, history: History, state: Conversation, chosen: gr.SelectData, request: gr.Request
-    ) -> Iterator[Any]:
-        yield from self._answer(chosen.value["text"], history, state, request)
+    def _example(self, talk: Talk, chosen: gr.SelectData, request: gr.Request) -> Iterator[Any]:
+        yield from self._answer(chosen.value["text"], talk, request)
 
-    def _offered(
-        self, history: History, state: Conversation, chosen: gr.SelectData, request: gr.Request
-    ) -> Iterator[Any]:
-        yield from self._answer(str(chosen.value), history, state, request)
+    def _offered(self, talk: Talk, chosen: gr.SelectData, request: gr.Request) -> Iterator[Any]:
+        yield from self._answer(str(chosen.value), talk, request)
 
-    def _retry(self, history: History, state: Conversation, retry: gr.RetryData, request: gr.Request) -> Iterator[Any]:
-        yield from self._again(retry.index, None, history, state, request)
+    def _retry(self, talk: Talk, retry: gr.RetryData, request: gr.Request) -> Iterator[Any]:
+        yield from self._again(retry.index, None, talk, request)
 
-    def _edit(self, history: History, state: Conversation, edit: gr.EditData, request: gr.Request) -> Iterator[Any]:
+    def _edit(self, talk: Talk, edit: gr.EditData, request: gr.Request) -> Iterator[Any]:
         index = edit.index[0] if isinstance(edit.index, tuple | list) else edit.index
-        yield from self._again(int(index), render.typed(str(edit.value)), history, state, request)
+        yield from self._again(int(index), render.typed(str(edit.value)), talk, request)
 
-    def _again(
-        self, index: Any, text: str | None, history: History, state: Conversation, request: gr.Request
-    ) -> Iterator[Any]:
+    def _again(self, index: Any, text: str | None, talk: Talk, request: gr.Request) -> Iterator[Any]:
         """Go back to a message, its own or edited text, and answer it anew. Messages come in pairs."""
-        turn = min(int(index) // 2, len(state.turns) - 1)
+        turns = talk.conversation.turns
+        turn = min(int(index) // 2, len(turns) - 1)
         if turn < 0:
-            yield gr.skip(), history, state, gr.skip()
+            yield gr.skip(), list(talk.shown), gr.skip(), gr.skip()
             return
-        again = state.turns[turn]
-        earlier = Conversation(state.turns[:turn], again.before)
+        again = turns[turn]
+        guessed = again.before
+        for later in turns[turn:]:
+            guessed = self._coach.situations.after(later.message, guessed, later.standing)
+        told = talk.conversation.situation
+        put_right = {f.name: v for f in fields(told) if (v := getattr(told, f.name)) != getattr(guessed, f.name)}
+        earlier = Conversation(turns[:turn], replace(again.before, **put_right))
         message = text if text is not None else again.message
-        yield from self._answer(message, history[: 2 * turn], earlier, request, (history, state))
+        yield from self._answer(
+            message, replace(talk, conversation=earlier, shown=talk.shown[: 2 * turn]), request, talk
+        )
 
     def _answer(
-        self,
-        text: str,
-        history: History,
-        state: Conversation,
-        request: gr.Request,
-        failed: tuple[History, Conversation] | None = None,
+        self, text: str, talk: Talk, request: gr.Request, failed: Talk | None = None, lost: str | None = None
     ) -> Iterator[Any]:
-        """Show an answer as it comes; if that fails, what is in `failed`, or was there before, stays."""
+        """Show an answer as it comes.
+
+        Args:
+            text: The message.
+            talk: What was said before it.
+            request: From which tab.
+            failed: What is shown again if there is no answer, if not `talk`.
+            lost: What goes back into the box then.
+        """
         words = self._words
         tab = request.session_hash or ""
         stop = self._stops[tab] = threading.Event()
         self._corrected.pop(tab, None)
-        before, said = [*history, _message("user", render.person(text.strip()))], ""
+        before, said = [*talk.shown, _message("user", render.person(text.strip()))], ""
         passages: tuple[Passage, ...] = ()
+
+        def so_far(html: str) -> tuple[Any, ...]:
+            return gr.skip(), [*before, _message("assistant", html)], gr.skip(), gr.skip()
+
         try:
             reading = _message("assistant", render.waiting(words["reading"]))
-            yield self._busy(), [*before, reading], state, gr.skip()
-            for event in self._coach.reply(text, state, stop):
+            yield self._busy(), [*before, reading], gr.skip(), gr.skip()
+            for event in self._coach.reply(text, talk.conversation, stop):
                 if self._stops.get(tab) is not stop:
                     return
                 if isinstance(event, Sources):
                     passages = event.passages
-                    waiting = render.waiting(words["writing"])
-                    yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
+                    yield so_far(render.waiting(words["writing"]))
                 elif isinstance(event, Wait) and event.seconds >= NOTICED:
-                    waiting = render.waiting(words["writing_in"].format(seconds=math.ceil(event.seconds)))
-                    yield gr.skip(), [*before, _message("assistant", waiting)], state, gr.skip()
+                    yield so_far(render.waiting(words["writing_in"].format(seconds=math.ceil(event.seconds))))
                 elif isinstance(event, Token):
                     said += event.text
-                    so_far = render.answer(said, passages, words)
-                    yield gr.skip(), [*before, _message("assistant", so_far)], state, gr.skip()
+                    yield so_far(render.answer(said, passages, words))
                 elif isinstance(event, Done):
                     reply = event.reply
                     note = words["stopped"] if stop.is_set() else render.how(reply, self._coach.model_name, words)
@@ -367,14 +404,16 @@ class Page:
                         action=reply.action,
                         reasons=render.why(reply.verdict, words) if reply.action == "redirect" else "",
                         offers=bool(reply.nearby) and not reply.asks,
+                        copy=True,
                     )
-                    shown = [*before, _message("assistant", final, reply.nearby)]
+                    shown = (*before, _message("assistant", final, reply.nearby))
                     situation = self._corrected.pop(tab, reply.conversation.situation)
-                    after = replace(reply.conversation, situation=situation)
-                    yield self._idle(), shown, after, self._card(reply.help)
+                    danger = reply.help.danger if reply.help else None
+                    after = Talk(replace(reply.conversation, situation=situation), shown, danger)
+                    yield self._idle(), list(shown), after, self._card(reply.help)
         except Exception as error:
             gr.Warning(self._told(error))
-            yield self._idle(text), *(failed or (history, state)), gr.skip()  # the text goes back into the box
+            yield self._idle(lost), list((failed or talk).shown), gr.skip(), gr.skip()
         finally:
             self._ended(tab, stop)
 

@@ -15,12 +15,12 @@ Words = Mapping[str, str]
 
 def person(text: str) -> str:
     """A person's message, so that the chat shows it as it was typed."""
-    return re.sub(r"([\\`*_\[\]#~|$!])", r"\\\1", html.escape(text, quote=False))
+    return re.sub(r"([\\`*_\[\]#~|])", r"\\\1", html.escape(text, quote=False))
 
 
 def typed(text: str) -> str:
     """The inverse of `person`: what was typed."""
-    return html.unescape(re.sub(r"\\([\\`*_\[\]#~|$!])", r"\1", text))
+    return html.unescape(re.sub(r"\\([\\`*_\[\]#~|])", r"\1", text))
 
 
 def waiting(line: str) -> str:
@@ -37,6 +37,7 @@ def answer(
     action: str = "coach",
     reasons: str = "",
     offers: bool = False,
+    copy: bool = False,
 ) -> str:
     """An answer with its sources below it.
 
@@ -48,13 +49,15 @@ def answer(
         action: What the guardrails decided; a redirect and a crisis look different.
         reasons: HTML from `why`.
         offers: Whether a line leads over to other questions, to be asked at a click.
+        copy: Whether there is a link to copy the text.
     """
     numbers = {passage.number for passage in passages}
     paragraphs = "".join(f"<p>{_cite(part, numbers)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part)
     label = f'<div class="kind">{html.escape(words[action])}</div>' if action in ("redirect", "crisis") else ""
     sources = "".join(source(passage, words) for passage in passages)
     listed = f'<div class="sources"><div class="sources-title">{html.escape(words["sources"])}</div>{sources}</div>'
-    quiet = f'<div class="quiet">{html.escape(note)}</div>' if note else ""
+    link = f'<a class="copy" href="#">{html.escape(words["copy"])}</a>' if copy else ""
+    quiet = f'<div class="quiet">{html.escape(note)} {link}</div>' if note or link else ""
     body = f'<div class="answer {action}">{label}{paragraphs}{reasons}</div>'
     nearby = f'<div class="nearby">{html.escape(words["nearby"])}</div>' if offers else ""
     return f"{body}{listed if sources else ''}{quiet}{nearby}"

@@ -19,7 +19,7 @@ _SIGNS = {"met": "✓", "partly": "~", "missing": "○"}
 
 
 def body(review: Review, words: Mapping[str, Any], policy: Policy, page: Mapping[str, str]) -> str:
-    """Everything but the rewrite.
+    """Everything but the rewrite and the help card.
 
     Args:
         review: What was found.
@@ -32,7 +32,7 @@ def body(review: Review, words: Mapping[str, Any], policy: Policy, page: Mapping
     return (
         f'<div class="verdict {action}"><h3>{html.escape(words["verdicts"][action])}</h3>'
         f"<p>{html.escape(review.reason)}</p><p><b>{html.escape(review.next_step)}</b></p></div>{notes}"
-        f"{render.card(review.help, page)}{_marked(review, policy)}{_why(review, policy, page)}{_list(review, page)}"
+        f"{_marked(review, policy)}{_why(review, policy, page)}{_list(review, page)}"
     )
 
 

@@ -53,6 +53,9 @@ def application(coach: Coach) -> Guard:
     for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_SHARE"):
         os.environ[name] = "False"
     os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in ("all_proxy", "http_proxy", "https_proxy"):  # nothing leaves the machine, and Gradio fails on some
+        for spelled in (name, name.upper()):
+            os.environ.pop(spelled, None)
     import gradio as gr
     from fastapi import FastAPI
 

@@ -169,12 +169,60 @@ def test_a_draft_is_reviewed_mended_taken_over_and_ready(page: Page) -> None:
     expect(take).to_be_visible(timeout=90_000)
     expect(page.locator("blockquote.rewrite")).to_contain_text("I lied to you about the loan")
     take.click()
-    expect(page.locator(".verdict.ready")).to_be_visible()
+    expect(page.locator(".verdict.revise")).to_contain_text("brackets")  # whose choice it was only the writer can say
     assert "cold" not in editor.input_value()
+    editor.fill(re.sub(r"\[.+?\]", "It was my choice.", editor.input_value()))
+    look.click()
+    expect(page.locator(".verdict.ready")).to_be_visible()
     page.get_by_label("They blocked me").click()
     look.click()
     expect(page.locator(".verdict.hold")).to_be_visible()
     expect(page.locator("#unsent")).to_contain_text("twenty minutes")
+
+
+def test_a_draft_that_frightens_brings_the_numbers_of_the_country(page: Page) -> None:
+    page.get_by_role("tab", name="Before you send").click()
+    page.locator("#draft textarea").fill("If you don't answer tonight I will kill myself, Sam.")
+    page.get_by_role("button", name="Look at it").click()
+    card = page.locator("#near .help")
+    expect(card).to_contain_text("findahelpline.com")
+    page.get_by_label("Country, for help lines").click()
+    page.get_by_role("option", name="New Zealand").click()
+    expect(card).to_contain_text("1737")
+    page.reload()
+    expect(page.get_by_label("Country, for help lines")).to_have_value("New Zealand")
+
+
+def test_what_is_typed_while_an_answer_is_written_stays(page: Page) -> None:
+    ask(page, QUESTION)
+    box = page.get_by_role("textbox", name="Your message")
+    expect(box).to_have_value("")
+    box.fill("and her sister?")
+    finished(page)
+    expect(box).to_have_value("and her sister?")
+
+
+def test_a_message_sent_while_another_answer_is_written_follows_it(page: Page) -> None:
+    page.get_by_text("How long should I wait before I write to him?").click()
+    box = page.get_by_role("textbox", name="Your message")
+    box.fill("He found out that I gambled. What now?")
+    box.press("Enter")
+    expect(page.get_by_test_id("user")).to_have_count(2, timeout=90_000)
+    finished(page)
+    expect(page.locator("#chat .answer")).to_have_count(2)
+    expect(page.locator("#chat .quiet")).to_have_count(2)
+
+
+def test_an_answer_is_copied_as_text(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ask(page, QUESTION)
+    bot = finished(page)
+    bot.get_by_text("Copy", exact=True).click()
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert "[1]" in text
+    assert "<" not in text
+    first = bot.locator(".answer p").first.inner_text()
+    assert text.startswith(first[:30])
 
 
 def test_a_message_is_handed_over_from_the_chat(page: Page) -> None:
@@ -197,6 +245,9 @@ def test_what_is_understood_is_shown_can_be_put_right_and_goes_to_the_draft(page
     did.blur()
     page.get_by_role("textbox", name="Your message").fill("Sam, I lied to you about my job.")
     page.wait_for_timeout(500)
+    page.get_by_role("button", name=re.compile("retry|regenerate", re.I)).first.click()
+    finished(page)
+    expect(did).to_have_value("I lied about my job")  # an answer made anew keeps what was put right
     page.get_by_role("button", name="Check it as a draft first").click()
     expect(page.get_by_role("radio", name="They asked for space")).to_be_checked()
     expect(page.locator("#about textarea, #about input")).to_have_value("I lied about my job")

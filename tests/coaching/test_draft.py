@@ -46,7 +46,10 @@ def test_a_good_apology_is_ready_and_gets_no_rewrite(guide_only: Coach) -> None:
 
 
 def test_a_version_taken_over_with_its_gaps_waits_for_them(guide_only: Coach) -> None:
-    for draft in ("I'm sorry for everything.", "Sam, I read your diary. I'm sorry. I swear I will never do that again."):
+    for draft in (
+        "I'm sorry for everything.",
+        "Sam, I read your diary. I'm sorry. I swear I will never do that again.",
+    ):
         taken = guide_only.review(draft).rewrite
         assert "[" in taken
         again = guide_only.review(taken)
@@ -64,7 +67,9 @@ def test_words_that_would_hurt_own_nothing(guide_only: Coach) -> None:
     assert not [criterion for criterion in review.accountability if "nagging" in criterion.quote]
 
 
-@pytest.mark.parametrize("draft", ["I took your parents’ money and hid it.", "I lied – for two years – & hid it for £40 more."])
+@pytest.mark.parametrize(
+    "draft", ["I took your parents’ money and hid it.", "I lied – for two years – & hid it for £40 more."]
+)
 def test_a_sentence_ends_at_its_full_stop_and_at_no_other_sign(draft: str) -> None:
     assert sentence_spans(draft) == [(0, len(draft))]
     assert len(sentence_spans(f"so sorry 😢 {draft}")) == 2

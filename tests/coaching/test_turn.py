@@ -209,6 +209,23 @@ def test_a_greeting_gets_one(coach: Coach) -> None:
     assert answer(coach, "Hello!").action == "coach"
 
 
+@pytest.mark.parametrize(("word", "said"), [("thanks", "You're welcome"), ("help", "Are you safe right now?")])
+def test_a_thank_you_and_a_call_for_help_get_theirs_in_the_middle_too(guide_only: Coach, word: str, said: str) -> None:
+    first = answer(guide_only, "I shouted at him and he was scared. How do I apologise?")
+    assert said in answer(guide_only, word, first.conversation).text
+
+
+def test_a_pasted_draft_is_judged_by_how_things_stand_and_not_by_what_only_sounds_like_a_call(
+    guide_only: Coach,
+) -> None:
+    draft = "is this ok: I'm sorry I lied to you about the money. It was my choice. You don't have to answer."
+    blocked = answer(guide_only, "she blocked me last week. what now?")
+    still = answer(guide_only, "She called me a liar that night, was that fair?", blocked.conversation)
+    assert "blocked you" in answer(guide_only, draft, still.conversation).text
+    parents = answer(guide_only, "we only talk about the kids now, co-parenting. how do i tell her i am sorry?")
+    assert "message about the children" in answer(guide_only, draft, parents.conversation).text
+
+
 def test_a_short_follow_up_is_understood_from_what_came_before(guide_only: Coach) -> None:
     first = answer(guide_only, "She blocked me everywhere after I kept texting her.")
     reply = answer(guide_only, "and for how long", first.conversation)

@@ -171,7 +171,14 @@ def test_who_is_safe_or_with_somebody_is_believed(text: str) -> None:
 
 
 def test_who_was_misread_once_is_told_what_to_write_the_second_time(guide_only: Coach) -> None:
-    said = ("i want to die", "you got that wrong", "i want to kill myself", "you got that wrong again", "i am safe", "ok")
+    said = (
+        "i want to die",
+        "you got that wrong",
+        "i want to kill myself",
+        "you got that wrong again",
+        "i am safe",
+        "ok",
+    )
     replies = told(guide_only, *said)
     assert 'write "I am safe"' in replies[3].text
     assert not replies[4].conversation.standing.waiting

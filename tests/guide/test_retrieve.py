@@ -117,7 +117,8 @@ def test_an_own_guide_is_cited_only_where_it_has_something_to_say_and_nothing_ha
     trick = "Make her jealous with photos of another woman until she begs you to come back."
     harmless = "Sit down together at the kitchen table after a lie about money and open every letter from the bank."
     write(own_guide.guides, "money.md", f"# Lies about money\n\n**In short.** {trick}\n\n{harmless}")
-    write(own_guide.guides, "boat.md", f'# Boats\n\n**"The garden."** {trick}\n\n**"It is what it is."** So it says there.')
+    cases = f'**"The garden."** {trick}\n\n**"It is what it is."** So it says there.'
+    write(own_guide.guides, "boat.md", f"# Boats\n\n{cases}")
     coach = Coach.open(settings=own_guide)
     for question in ("I shouted at my son and he cried", "I lied to her about money for two years"):
         reply = answer(coach, question)
