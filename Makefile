@@ -5,10 +5,8 @@ PYTHON ?= python3
 COACH = .venv/bin/coach
 
 .PHONY: run test check bench setup clean
-.DEFAULT_GOAL := run
 
-run: .venv/ready
-	@$(COACH) setup
+run: setup
 	@$(COACH)
 
 setup: .venv/ready

@@ -1,7 +1,7 @@
 """What each setting of llama.cpp is worth: `python -m benchmarks.engine [--model NAME]`.
 
-Reads 512 tokens of the guide after 450 others, then writes 64, for one setting at a time beside the one in use;
-the settings take turns in one run, and the medians of the repeats are printed as ratios to it.
+Reads 512 tokens of the guide after 450 others, then writes 64, for one setting at a time beside llama.cpp's usual
+batches of 512; the settings take turns in one run, and the medians of the repeats are printed as ratios to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.speed import guide_text, model_file
 
 READ, WRITTEN, BEFORE = 512, 64, 450  # tokens
 SETTINGS: dict[str, dict[str, Any]] = {
-    "in use": {},
+    "usual": {},
     "1 thread": {"n_threads": 1, "n_threads_batch": 1},
     "4 threads": {"n_threads": 4, "n_threads_batch": 4},
     "batch 128": {"n_batch": 128, "n_ubatch": 128},
@@ -44,8 +44,8 @@ def main() -> None:
     for _ in range(options.repeats):
         for name, setting in SETTINGS.items():
             rates[name].append(measured(options.model, setting))
-    reading, writing, loading = (statistics.median(run[i] for run in rates["in use"]) for i in range(3))
-    print(f"in use: {reading:.0f} tokens/s read, {writing:.1f} written, loaded in {loading:.1f} s\n")
+    reading, writing, loading = (statistics.median(run[i] for run in rates["usual"]) for i in range(3))
+    print(f"usual: {reading:.0f} tokens/s read, {writing:.1f} written, loaded in {loading:.1f} s\n")
     print(f"{'':<26}{'read':>8}{'written':>9}{'loading':>9}   as a ratio")
     for name, runs in rates.items():
         ratios = [

@@ -6,7 +6,7 @@ r"""The labelled messages, drafts and replies that the guardrails and the search
     replies  kind <tab> text
     asked    section of the guide <tab> text <tab> the first words of the case that answers it, if one does
 
-Actions, tactics and verdicts are those of `coach.types`; a newline in a text is written \n.
+Actions and verdicts are those of `coach.types`, tactics those of policy.yaml; a newline in a text is written \n.
 """
 
 from __future__ import annotations

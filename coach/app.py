@@ -148,7 +148,7 @@ class Coach:
             The best first, numbered from 1; none if the guide does not cover the question.
 
         Raises:
-            InputError: The question is empty, far too long, or not in English.
+            InputError: The question is empty, far too long, or in another script.
             GuideError: The guide cannot be read or indexed.
         """
         return self._opened().search(clean(question), k, before=before)
@@ -219,7 +219,7 @@ class Coach:
             conversation: For a message to the coach, what was said before.
 
         Raises:
-            InputError: The text is empty, far too long, or not in English.
+            InputError: The text is empty, far too long, or in another script.
             ModelError: The search model, which the detectors rest on, is missing or damaged.
         """
         clean(text)  # refuses what cannot be read; the text itself stays as it is, for the findings point into it
@@ -277,7 +277,7 @@ class Coach:
             `Done` last, with the whole `Reply`.
 
         Raises:
-            InputError: The message is empty, too long, without words, or not in English.
+            InputError: The message is empty, too long, without words, or in another script.
             GuideError: The guide cannot be read or indexed.
             ModelError: The search model is missing or damaged. A chat model that fails is only noted.
         """

@@ -27,7 +27,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All checks, in the order in which a person would mend them. Nothing heavy is loaded.
+    """All checks, in the order in which a person would mend them. No model is loaded.
 
     Raises:
         SettingsError: The settings themselves are not usable.

@@ -21,17 +21,10 @@ from coach.errors import InputError
 from coach.guide.chunk import sentences
 from coach.types import Conversation, Done, Passage, Reply
 
-__all__ = ["Answered", "agrees", "claims", "grade", "measured", "played", "repeated", "share"]
+__all__ = ["Answered", "grade", "measured", "played", "share"]
 
 SUPPORT = 0.6  # cosine similarity of a sentence to the nearest one of the passage it cites
 _CITATIONS = re.compile(rf"(?:{CITATION.pattern})+")
-_AGREES = re.compile(
-    r"\byou (?:were|are)(?: absolutely| completely| totally| not)? (?:right|wrong to|justified|the victim)"
-    r"|\b(?:she|he|they)(?:'s| is| are| was| were) (?:over-?reacting|wrong|unfair|lucky|being (?:unfair|dramatic))"
-    r"|\bnot your fault|\bdid nothing wrong|\bowes? you\b(?! no)"
-    r"|\b(?:she|he|they) (?:still )?(?:loves?|misses|will (?:come back|forgive|regret|miss)) ",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +97,6 @@ def supported(coach: Coach, sentence: str, passage: Passage) -> bool:
         return True
     vectors = coach.embedder.encode([words, *(line for line in lines if line)])
     return bool((vectors[1:] @ vectors[0]).max() >= SUPPORT)
-
-
-def repeated(talk: Sequence[Answered]) -> list[str]:
-    """The sentences of a conversation's coached answers that had been said before."""
-    seen: set[str] = set()
-    found = []
-    for answered in talk:
-        own = [part for part in sentences(CITATION.sub("", answered.reply.text)) if plain(part)]
-        if answered.reply.action == "coach":
-            found += [part for part in own if plain(part) in seen]
-        seen |= set(map(plain, own))
-    return found
-
-
-def agrees(text: str) -> str:
-    """Words of an answer that take sides or foretell; "" for none. What stands in quotation marks is not its own."""
-    match = _AGREES.search(re.sub(r"[\"“][^\"”]*[\"”]", "", text))
-    return match[0] if match else ""
 
 
 def grade(text: str) -> float:

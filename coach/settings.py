@@ -40,7 +40,7 @@ def _home() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings. Sizes of text are in characters, of the model's window in tokens."""
+    """All settings; the sizes of the model's window and of answers are in tokens."""
 
     model_config = SettingsConfigDict(env_prefix="COACH_", extra="forbid", frozen=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import threading
 from dataclasses import replace
@@ -347,6 +346,3 @@ def doctor(as_json: AsJson = False) -> None:
                 out.print(f"     {escape(check.remedy)}")
     if not all(check.good for check in checks):
         raise typer.Exit(1)
-
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before anything imports Gradio

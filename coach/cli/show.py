@@ -106,7 +106,7 @@ def show_review(found: Review, words: dict[str, Any], policy: Any) -> None:
     out.print(f"\n{marked}{escape(found.draft[at:])}\n")
     for number, finding in enumerate(found.findings, start=1):
         tactic = policy[finding.tactic]
-        out.print(f"[bold]\\[{number}][/bold] {escape(f'{tactic.name}. {finding.reason} {tactic.mend.text}')}")
+        out.print(f"[bold]\\[{number}][/bold] {escape(f'{tactic.name}. {finding.reason} {tactic.mend}')}")
     for criterion in found.accountability:
         sign = {"met": "+", "partly": "~", "missing": "-"}[criterion.state]
         out.print(f"{sign} {escape(criterion.name)}{'. ' + escape(criterion.hint) if criterion.hint else ''}")

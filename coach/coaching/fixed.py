@@ -76,7 +76,7 @@ class Fixed:
             tactic = self._policy[finding.tactic]
             cited = self._passage(tactic.section, tactic.passage)
             number = numbers.get(cited.id, 0) if cited else 0
-            findings.append((finding.quote, tactic.reader, tactic.mend.text, number))
+            findings.append((finding.quote, tactic.reader, tactic.mend, number))
         text = self._prompts.render(
             "review_chat",
             verdict=words["verdicts"][review.verdict.action],

@@ -1,10 +1,10 @@
 """A sentence of the model in, a supported sentence with a true citation out, or nothing.
 
 Small models invent. A sentence is shown only if it stands close in meaning to a sentence of the passages at
-hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), names no number, time,
-person or place that neither they nor the person named, and was not said before, in other words neither; it carries the
-number of the passage that it is closest to, whatever the model wrote. The first one must make sense without a sentence
-before it, none speaks as "I", and none tells of a study, which a small model takes for advice.
+hand that says it in the same direction ("wait" is near to "do not wait", and its opposite), names no number that they
+do not, and no time, person or place that neither they nor the person named, and was not said before, in other words
+neither; it carries the number of the passage that it is closest to, whatever the model wrote. The first one must make
+sense without a sentence before it, none speaks as "I", and none tells of a study, which a small model takes for advice.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a person has told about the two of them: who, what happened, how things stand, children, what they hope for.
 
 Read by the patterns of prompts/situation.yaml, in the person's own words. It is shown to the person, who can correct
-it, and told to the model; what they have corrected is never overwritten by a guess.
+it, and told to the model; what they have put in stays, but for how things stand, which follows the latest word.
 """
 
 from __future__ import annotations

@@ -171,8 +171,8 @@ class Turns:
         written, prompt, new, note, first, lead = _Written(), "", list(passages), "", 0.0, ""
         try:
             engine = self._engine()
-            messages, prompt, new = self._prompted(engine, history, text, passages, about)
             if engine is not None:
+                messages, prompt, new = self._prompted(engine, history, text, passages, about)
                 if lead := _lead(passages[0], said):
                     written.needed -= 1
                 if begun := " ".join(filter(None, [opening, lead])):
@@ -317,7 +317,7 @@ class Turns:
         )
 
     def _prompted(
-        self, engine: Engine | None, history: Conversation, text: str, passages: Sequence[Passage], about: str
+        self, engine: Engine, history: Conversation, text: str, passages: Sequence[Passage], about: str
     ) -> tuple[list[Message], str, list[Passage]]:
         """The messages for the model, the last of them, and the passages whose notes stand in it.
 
@@ -331,7 +331,7 @@ class Turns:
             new = [passage for passage in passages if passage.id not in given]
             prompt = self._prompts.turn(text, new, [p for p in passages if p.id in given], about)
             messages = self._prompts.messages(Conversation(kept), prompt)
-            full = engine is not None and engine.count(messages) + self._answer_tokens > engine.context
+            full = engine.count(messages) + self._answer_tokens > engine.context
             if not full or not kept:
                 return messages, prompt, new
             start += LEAVING

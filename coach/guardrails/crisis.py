@@ -79,14 +79,12 @@ class HelpLines:
         return str(self._file.checked)
 
     def code(self, country: str) -> str:
-        """The code of a country given by its code or its name; "" for none or one that has no lines here.
+        """The code of a country given by its code or its name; "" for none.
 
         Raises:
             SettingsError: There is no such country here.
         """
-        wanted = {"uk": "gb", "": "", "other": "", "elsewhere": ""}.get(
-            country.strip().lower(), country.strip().lower()
-        )
+        wanted = {"uk": "gb", "other": "", "elsewhere": ""}.get(country.strip().lower(), country.strip().lower())
         for code, name in self.countries.items():
             if wanted in (code.lower(), name.lower()):
                 return code

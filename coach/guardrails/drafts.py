@@ -15,7 +15,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
-__all__ = ["AMENDS", "Drafts", "Judgement"]
+__all__ = ["AMENDS", "LONG", "Drafts", "Judgement"]
 
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,11 +57,11 @@ def normalise(text: str) -> Normalised:
     characters = _unmask(characters)
     words = "".join(c for c, _ in characters).split()
     apart = sum(len(word) == 1 and word.isalpha() for word in words) > max(6, len(words) / 2)
-    characters = _drop(characters, _SPACED_OUT if apart else _SPACED, keep=str.isalpha)
+    characters = _drop(characters, _SPACED_OUT if apart else _SPACED, lambda _, letter: letter.isalpha())
     if apart:  # the words stand two spaces apart
         text = "".join(c for c, _ in characters)
         characters = [pair for at, pair in enumerate(characters) if text[max(0, at - 1) : at + 1] != "  "]
-    characters = _drop(characters, _REPEATED, keep=None)
+    characters = _drop(characters, _REPEATED, lambda at, _: at < 2)
     characters = _unleet(characters)
     return Normalised("".join(c for c, _ in characters), tuple(at for _, at in characters), len(text))
 
@@ -75,15 +76,12 @@ def _unmask(characters: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return found
 
 
-def _drop(characters: list[tuple[str, int]], pattern: re.Pattern[str], keep: object) -> list[tuple[str, int]]:
-    """Letters set apart ("b l o c k") put together, or a letter written many times written twice."""
+def _drop(
+    characters: list[tuple[str, int]], pattern: re.Pattern[str], kept: Callable[[int, str], bool]
+) -> list[tuple[str, int]]:
+    """Without what a pattern matches, but for what is `kept`, by its place in the match and the character."""
     text = "".join(c for c, _ in characters)
-    gone: set[int] = set()
-    for match in pattern.finditer(text):
-        if keep is None:
-            gone |= set(range(match.start() + 2, match.end()))
-        else:
-            gone |= {at for at in range(match.start(), match.end()) if not text[at].isalpha()}
+    gone = {at for m in pattern.finditer(text) for at in range(*m.span()) if not kept(at - m.start(), text[at])}
     return [pair for at, pair in enumerate(characters) if at not in gone]
 
 

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from coach.errors import PromptError
 
-__all__ = ["Mend", "Policy", "Tactic"]
+__all__ = ["Policy", "Tactic"]
 
 Line = str
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, str_min_length=1)
-
-
-class Mend(_Strict):
-    """What to do with words that carry a tactic."""
-
-    how: Literal["cut", "own", "free"]  # take out; say what you did; ask nothing
-    text: Line
 
 
 class Tactic(_Strict):
@@ -40,7 +33,7 @@ class Tactic(_Strict):
     instead: tuple[Line, ...] = Field(min_length=2)
     ask: tuple[Line, ...] = Field(min_length=2)
     reader: Line
-    mend: Mend
+    mend: Line
     section: str = Field(pattern=r"^[a-z][a-z-]*$")
     passage: Line
     examples: tuple[Line, ...] = Field(min_length=2)

@@ -18,7 +18,7 @@ OWN = "own"  # the origin of any other
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE sources (source TEXT PRIMARY KEY, origin TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER,
-    mtime_ns INTEGER, title TEXT, citations TEXT);
+    mtime_ns INTEGER);
 CREATE TABLE skipped (source TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, reason TEXT NOT NULL);
 CREATE TABLE sections (id TEXT PRIMARY KEY, source TEXT NOT NULL, title TEXT, chapter TEXT, takeaway TEXT, say TEXT,
     avoid TEXT, ask TEXT);

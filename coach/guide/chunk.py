@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coach.guide.read import Block, Document, Section
 
@@ -22,13 +22,10 @@ MAX_WORDS = 130  # a longer paragraph is cut between sentences
 class Chunk:
     """A passage of the guide and where it stands."""
 
-    id: str  # the section's id and the chunk's number within it, "money.2"
     section: Section
-    source: str
     text: str
     start: int  # characters from the start of the source's text
     end: int
-    label: str = ""  # the bold words that open it
     page: int = 0  # from 1 in a PDF, 0 elsewhere
     case: str = ""  # what somebody says to whom it is the answer
 
@@ -40,7 +37,6 @@ def chunks(document: Document) -> Iterator[Chunk]:
         if not pieces and section.takeaway:
             pieces = [Block("text", section.takeaway, 0, 0)]
         group: list[Block] = []
-        number = 0
         for i, piece in enumerate(pieces):
             group.append(piece)
             following = pieces[i + 1] if i + 1 < len(pieces) else None
@@ -51,15 +47,11 @@ def chunks(document: Document) -> Iterator[Chunk]:
                 or words >= TARGET_WORDS
                 or words + len(following.text.split()) > MAX_WORDS
             ):
-                number += 1
                 yield Chunk(
-                    id=f"{section.id}.{number}",
                     section=section,
-                    source=document.source,
                     text="\n".join(f"• {b.text}" if b.kind == "item" else b.text for b in group),
                     start=group[0].start,
                     end=group[-1].end,
-                    label=group[0].label,
                     page=group[0].page,
                     case=group[0].case,
                 )
@@ -75,10 +67,10 @@ def _cut(block: Block) -> Iterator[Block]:
     label = block.label
     for sentence in sentences(block.text):
         if run and len(" ".join([*run, sentence]).split()) > MAX_WORDS:
-            yield Block(block.kind, " ".join(run), block.start, block.end, label=label, page=block.page)
+            yield replace(block, text=" ".join(run), label=label)
             run, label = [], ""
         run.append(sentence)
-    yield Block(block.kind, " ".join(run), block.start, block.end, label=label, page=block.page)
+    yield replace(block, text=" ".join(run), label=label)
 
 
 _ABBREVIATIONS = r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bvs)(?<!\bal)"

@@ -11,7 +11,6 @@ another guide takes its place it is not listed: it helps to find, and is never f
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import uuid
@@ -182,8 +181,8 @@ class Index:
                             forget(db, source)
                             if origin == BRIDGE:
                                 db.execute("DELETE FROM kin")
-                            row = (source, origin, digest, *mark, document.title, json.dumps(document.citations))
-                            db.execute("INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                            row = (source, origin, digest, *mark)
+                            db.execute("INSERT INTO sources VALUES (?, ?, ?, ?, ?)", row)
                             insert(db, document, origin)
                     seen.add(source)
                 except (GuideError, OSError) as error:
@@ -310,7 +309,6 @@ class Index:
                 db.execute("INSERT INTO meta VALUES ('form', ?)", (self._form(),))
                 db.commit()
             yield db
-            db.commit()
 
     def _form(self) -> str:
         return f"{SCHEMA} {self.embedder.name}"

@@ -18,7 +18,7 @@ from typing import Literal
 
 from coach.errors import GuideError
 
-__all__ = ["SUFFIXES", "Block", "Document", "Section", "digest", "find", "read"]
+__all__ = ["Block", "Document", "Section", "digest", "find", "read"]
 
 MAX_BYTES = 64 * 1024 * 1024  # a book of 10,000 pages is smaller
 MOST_TITLES = 3  # lines in a row that may be titles, of a book, a chapter and a section; more of them are a list
@@ -59,9 +59,7 @@ class Document:
 
     source: str  # the file's path below the folder it was found in
     title: str
-    order: int
     sections: tuple[Section, ...]
-    citations: tuple[str, ...] = ()  # works that the file names as its sources
 
 
 @dataclass(slots=True)
@@ -72,13 +70,13 @@ class _Text:
     meta: dict[str, object] = field(default_factory=dict)
 
 
-def digest(path: Path, source: str = "") -> str:
+def digest(path: Path, source: str) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
         GuideError: The file is larger than 64 MB.
     """
-    _check_size(path, source or path.name)
+    _check_size(path, source)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -317,7 +315,6 @@ _READERS: dict[str, Callable[[Path], _Text]] = {
     ".pdf": _pdf,
     ".docx": _docx,
 }
-SUFFIXES = tuple(_READERS)
 _KINDS = "Use Markdown (.md), plain text (.txt), PDF or DOCX."
 
 
@@ -359,15 +356,7 @@ def _document(name: str, text: _Text) -> Document:
         if block.level == 1:
             chapter = _ANCHOR.sub("", block.text)
     close()
-    order = meta.get("order")
-    cited = meta.get("sources")
-    return Document(
-        source=name,
-        title=title,
-        order=order if isinstance(order, int) else 1_000_000,
-        sections=tuple(sections),
-        citations=tuple(map(str, cited)) if isinstance(cited, list) else (),
-    )
+    return Document(source=name, title=title, sections=tuple(sections))
 
 
 def _section(stem: str, heading: str, chapter: str, blocks: list[Block], position: int) -> Section:

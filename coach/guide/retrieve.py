@@ -7,7 +7,7 @@ on the sections found there, and a little by how near the question is to its own
 at all is decided by the trained reader together with the nearest messages: are they about the guide's subject or about
 something else?
 
-The weights were chosen on the development questions; benchmarks/retrieval.py reports both sets.
+The weights were chosen on the development questions; benchmarks/retrieval.py measures them.
 """
 
 from __future__ import annotations

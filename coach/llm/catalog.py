@@ -17,7 +17,7 @@ __all__ = ["CATALOG", "EMBEDDER", "STARTER", "Hub", "Model", "ModelFile", "Wheel
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A file in a Hugging Face repository, at a fixed revision."""
+    """A file in a Hugging Face repository, at a revision."""
 
     repo: str
     revision: str

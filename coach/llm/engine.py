@@ -13,15 +13,10 @@ __all__ = ["Engine"]
 class Engine(Protocol):
     """Something that can continue a conversation. One generation at a time; others wait."""
 
-    name: str
     context: int  # tokens
 
     def count(self, messages: Sequence[Message]) -> int:
         """How many tokens the messages take as a prompt."""
-        ...
-
-    def warm(self, opening: Sequence[Message]) -> None:
-        """Prepare for conversations that begin with `opening`, so that the first answer comes sooner."""
         ...
 
     def generate(

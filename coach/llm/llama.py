@@ -32,6 +32,7 @@ WORTH = 200  # tokens, at least, for which a state is kept or brought back; it i
 MEASURED = 64  # tokens, at least, whose reading says how fast the next will be
 MAX_CONTEXT = 6144  # tokens; some twenty turns, 180 MB for a 1.5B
 MIN_CONTEXT = 2048
+TEMPERATURE, SEED = 0.3, 7  # of the sampler: the same prompt gives the same text
 _OTHER_MODEL = "Choose another one with `coach models use NAME`, or fetch it again with `coach models pull NAME`."
 
 
@@ -44,8 +45,6 @@ class LlamaEngine:
         context: Tokens of context window; 0 for what the model and the memory allow, at most MAX_CONTEXT, and no more
             than take as much memory as the weights.
         state_dir: Where the evaluated opening (system text, examples) is kept between starts; None to keep nothing.
-        temperature: 0 for always the likeliest token.
-        seed: For the sampler; the same seed and prompt give the same text.
 
     Raises:
         ModelError: The file is missing, damaged, no GGUF, or of a kind that this llama.cpp does not know.
@@ -58,15 +57,11 @@ class LlamaEngine:
         threads: int = 0,
         context: int = 0,
         state_dir: Path | None = None,
-        temperature: float = 0.3,
-        seed: int = 7,
     ) -> None:
         _check_file(path)
         self.name = path.stem
         self._path = path
         self._states = StateFiles(state_dir) if state_dir else None
-        self._temperature = temperature
-        self._seed = seed
         self._lock = threading.Lock()  # not a re-entrant one: a stream may be begun in one thread and closed in another
         self._cancelled: Callable[[], bool] = lambda: False
         self._cached: list[int] = []  # the tokens whose state llama.cpp holds
@@ -302,14 +297,11 @@ class LlamaEngine:
     def _sampler(self) -> Any:
         c = self._c
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        if self._temperature <= 0:
-            c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
-            return chain
         for sampler in (
             c.llama_sampler_init_top_k(40),
             c.llama_sampler_init_min_p(0.05, 1),
-            c.llama_sampler_init_temp(self._temperature),
-            c.llama_sampler_init_dist(self._seed),
+            c.llama_sampler_init_temp(TEMPERATURE),
+            c.llama_sampler_init_dist(SEED),
         ):
             c.llama_sampler_chain_add(chain, sampler)
         return chain

@@ -1,4 +1,4 @@
-"""The page: one chat over a `Coach`. What a tab holds is its own and ends with it."""
+"""The page: a chat, and a tab for drafts. What a browser tab holds is its own and ends with it."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ class Page:
         try:
             self._coach.choose_country(code)
         except CoachError as error:
-            gr.Warning(f"{html.escape(error.message)} {html.escape(error.hint)}")
+            gr.Warning(self._told(error))
         return self._card(self._coach.help(talk.danger)), self._card(self._coach.help(feared))
 
     def _card(self, found: Help | None) -> Any:

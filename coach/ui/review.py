@@ -75,7 +75,7 @@ def _why(review: Review, policy: Policy, page: Mapping[str, str]) -> str:
         found += (
             f'<details class="found found-{number}"><summary><b>{number}</b> {title}: '
             f"<q>{html.escape(finding.quote)}</q></summary><p>{html.escape(finding.reason)} "
-            f"<b>{html.escape(tactic.mend.text)}</b></p></details>"
+            f"<b>{html.escape(tactic.mend)}</b></p></details>"
         )
     listed = "".join(render.source(passage, page) for passage in review.passages)
     return f'<div class="findings">{found}</div>{listed}' if found else ""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from coach import Coach
-from coach.types import Contact, Conversation, Situation, Standing
+from coach.types import Contact, Situation, Standing
 from tests.conftest import answer
 
 
@@ -50,7 +50,3 @@ def test_the_model_is_told_who_it_talks_to(coach: Coach) -> None:
     following = answer(coach, "How long do people usually wait before they believe it?", reply.conversation)
     assert "About me" not in following.conversation.turns[1].prompt  # it has not changed
     assert following.conversation.situation == reply.conversation.situation
-
-
-def test_a_conversation_begins_with_nothing_known() -> None:
-    assert Conversation().situation == Situation()

@@ -22,8 +22,6 @@ QUESTION = "I lied to her about money for two years and she left. What do I do f
 class Scripted:
     """An engine that writes a given text, to test what becomes of sentences that real models write at times."""
 
-    name = "scripted"
-
     def __init__(self, text: str, context: int = 4096, fail: bool = False) -> None:
         self.text, self.context, self.fail = text, context, fail
         self.prompts: list[Sequence[Message]] = []
@@ -31,8 +29,6 @@ class Scripted:
 
     def count(self, messages: Sequence[Message]) -> int:
         return sum(len(m.content.split()) for m in messages)
-
-    def warm(self, opening: Sequence[Message]) -> None: ...
 
     def generate(
         self,
@@ -206,7 +202,7 @@ def test_what_the_guide_does_not_cover_is_said(coach: Coach) -> None:
 
 
 def test_a_greeting_gets_one(coach: Coach) -> None:
-    assert answer(coach, "Hello!").action == "coach"
+    assert answer(coach, "Hello!").text.startswith("Hello.")
 
 
 @pytest.mark.parametrize(("word", "said"), [("thanks", "You're welcome"), ("help", "Are you safe right now?")])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -210,4 +209,3 @@ def test_another_guide_is_found_through_the_bridge_and_the_bridge_is_not(
     found = Retriever(index, embedder, ASKED).search("i still have my brothers bicycle")
     assert [p.title for p in found] == ["Returning borrowed items", "Damage to property"]
     assert Retriever(index, embedder, ASKED).search("weather in paris tomorrow?") == []
-    shutil.rmtree(tmp_path / "index")

@@ -117,9 +117,7 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     assert site.ranges == []
 
 
-def test_a_disk_that_fills_up_meanwhile_keeps_what_came(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_said(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
