@@ -65,7 +65,7 @@ def main() -> None:
     figures: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[Answered]] = {}
     for name in options.model:
-        coach = Coach.open(model=None if name == "none" else name)
+        coach = Coach.open(model=name)
         coach.warm()
         found = [played(coach, [question])[-1] for question in questions]
         answers[name] = found

@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="none")
     options = parser.parse_args()
-    coach = Coach.open(model=None if options.model == "none" else options.model)
+    coach = Coach.open(model=options.model)
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for line in CASES.read_text(encoding="utf-8").splitlines():
         kind, about, attack = line.split("\t")

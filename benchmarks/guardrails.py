@@ -4,7 +4,8 @@ Prints, for messages to the coach, what was found and what was refused without n
 precision and recall for each tactic; for drafts, the tactics found, good drafts flagged, verdicts and how
 well the spans meet the words that were marked; and what a check takes. The cases are in benchmarks/cases/: `dev`
 was used to choose thresholds; `test` (mostly veiled), `everyday` (a month's ordinary mixture) and `late` were each
-written by somebody else and used for nothing; so was `long`, messages of 70 to 220 words, beside `long_dev`.
+written by somebody else and used for nothing; so was `long`, messages of 70 to 220 words and drafts of 120 to 350,
+beside `long_dev`.
 `--rambling` tells each message to the coach among one to three things that have no bearing on it, as people do; those
 of `dev` and those of the other sets are by different hands again. Drafts are left out then.
 """

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--read", action="store_true", help="print every draft and its version")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args()
-    coach = Coach.open(model=None if options.model == "none" else options.model)
+    coach = Coach.open(model=options.model)
     rows: list[dict[str, Any]] = []
     cases = [case for case in read_drafts(CASES / "test_drafts.tsv") if case.verdict == "revise"]
     reviews = [(case, coach.review(case.text, case.contact)) for case in cases]

@@ -15,7 +15,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
-__all__ = ["AMENDS", "LONG", "Drafts", "Judgement"]
+__all__ = ["AMENDS", "Drafts", "Judgement"]
 
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
@@ -23,7 +23,7 @@ OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
 GRAVE_TACTIC = 0.4  # probability from which words carry one of these, whatever else
 WORRY = 0.5  # probability of self-harm, as the reader of messages sees it, from which help is shown
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
-LONG = 220  # words; beyond it a message asks for more time than it may
+LONG = 400  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
 _QUOTED = re.compile(r"^[\"“](.+)[\"”].*$", re.DOTALL)  # a draft in quotation marks, and a question about it
 LETTER = 12  # words from which a message in the chat may be a draft though nothing says so

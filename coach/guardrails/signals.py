@@ -30,7 +30,7 @@ CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
 ANY = "any"  # the last column of the head for drafts: words that carry some tactic, whichever
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
-WINDOW = 200  # tokens read at once; longer texts are read in pieces that overlap
+WINDOW = 400  # tokens read at once, of the 510 that the encoder can; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
 SURE = 0.4  # probability of a tactic from which a sentence is set apart from the one before it
