@@ -44,7 +44,8 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261123
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 READERS = ("chat", "draft")
-LONG = 4  # times that each of the long texts is learnt from: they are few, and people write so
+OFTEN = 4  # times that a text is learnt from whose kind is rare among the others and is not among people
+RARE = ("_long_", "_contrast_")  # in the names of such files
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
 # chat_asked.tsv. The other messages of asked.tsv are innocent.
 TOUCHY = frozenset(
@@ -188,7 +189,7 @@ def gathered(folder: Path) -> dict[str, list[Any]]:
         kind: [
             e
             for path in sorted(folder.glob(f"{kind}_*.tsv"))
-            for e in reader(path) * (LONG if "_long_" in path.name else 1)
+            for e in reader(path) * (OFTEN if any(name in path.name for name in RARE) else 1)
         ]
         for kind, reader in read_as.items()
     }

@@ -93,6 +93,10 @@ class Reviewer:
         if contact in (Contact.TALKING, Contact.SILENT) and self._drafts.asks_for_space(answers):
             contact = Contact.ASKED_FOR_SPACE
             notes.append(self._words["notes"]["space"])
+        told = self._drafts.told(draft, contact)
+        if told is not contact:
+            contact = told
+            notes.append(self._words["notes"]["told"])
         gaps: dict[str, str] = self._words["gaps"]
         filled = _blanked(draft, gaps)
         judged = self._drafts.judge(filled, contact)
@@ -103,11 +107,9 @@ class Reviewer:
             notes.append(self._words["notes"]["mixed"].format(words=draft[mixed.start : mixed.end].strip()))
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
-        danger = judged.verdict.crisis or (
-            "self_harm" if judged.reason == "lever" or self._drafts.worries(draft) else None
-        )
-        if danger == "self_harm" and judged.reason not in ("lever", "danger"):
-            notes.insert(0, self._words["notes"]["worry"])
+        danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" else self._drafts.fears(draft))
+        if danger in ("self_harm", "violence_by_user") and judged.reason not in ("lever", "danger"):
+            notes.insert(0, self._words["notes"][danger])
         rewrite, source = compose(draft, contact, judged, self._drafts, gaps) if filled == draft else ("", "")
         return Review(
             draft=draft,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from coach.guardrails.crisis import Signs
@@ -21,10 +22,12 @@ TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
 GRAVE_TACTIC = 0.4  # probability from which words carry one of these, whatever else
-WORRY = 0.5  # probability of self-harm, as the reader of messages sees it, from which help is shown
+WORRY = 0.5  # probability of a danger, as the reader of messages sees it, from which help is shown
+ORDER, ORDER_PARENTS = 0.5, 0.9  # the same of a court order; parents write of courts that forbade nothing
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 400  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 110
+BRIEF = 30  # words up to which a sorry may stand beside something practical for parents
 _QUOTED = re.compile(r"^[\"“](.+)[\"”].*$", re.DOTALL)  # a draft in quotation marks, and a question about it
 LETTER = 12  # words from which a message in the chat may be a draft though nothing says so
 
@@ -58,13 +61,15 @@ class Drafts:
         self._phrases = Patterns(prompts / "guardrails" / "phrases.yaml")
         self._signs = signs
         self._signals = signals
+        self._read = lru_cache(8)(signals.chat)  # a draft as the reader of messages sees it
 
     def judge(self, text: str, contact: Contact) -> Judgement:
-        """The verdict with its reason.
+        """The verdict with its reason; a door that the draft itself says is closed counts as closed.
 
         Raises:
             ModelError: The encoder is missing or damaged.
         """
+        contact = self.told(text, contact)
         spans, parts = self._signals.draft(text, GRAVE_TACTIC, dict.fromkeys(GRAVE, GRAVE_TACTIC))
         spans = [span for span in spans if span.confidence >= TACTIC or span.name in GRAVE]
         spans = [*spans, *self._outright(text, spans)]
@@ -75,13 +80,14 @@ class Drafts:
         return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
 
     def _outright(self, text: str, found: list[Span]) -> list[Span]:
-        """Phrases that say it outright, where nothing was found and they are not only told of."""
+        """Phrases that say it outright, where nothing as grave was found and they are not only told of."""
         spans = []
         for tactic in self._phrases.groups:
             if tactic not in self._policy.ids:
                 continue
             for start, end in self._phrases.places(tactic, text):
-                seen = any(min(span.end, end) - max(span.start, start) > 0 for span in found)
+                there = [span for span in found if min(span.end, end) - max(span.start, start) > 0]
+                seen = any(tactic not in GRAVE or span.name in GRAVE for span in there)
                 if not seen and not self._phrases.places("reported", text[:start]):
                     spans.append(Span(tactic, start, end, OUTRIGHT))
         return spans
@@ -94,9 +100,33 @@ class Drafts:
             draft = message
         return draft if len(draft.split()) >= 4 else ""
 
-    def worries(self, text: str) -> bool:
-        """Whether the writer may not want to live, though nothing says so outright."""
-        return self._signals.chat(text).classes["self_harm"] >= WORRY
+    def told(self, text: str, contact: Contact) -> Contact:
+        """How things stand, where the draft knows better than what was chosen: "I know you blocked me, but".
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        sure = ORDER_PARENTS if contact is Contact.CO_PARENTING else ORDER
+        if self._patterns.match("court", text) and self._read(text).classes["legal_order"] >= sure:
+            return Contact.NO_CONTACT_ORDER
+        if contact in (Contact.TALKING, Contact.SILENT):
+            if self._patterns.match("closed_blocked", text):
+                return Contact.BLOCKED
+            if self._patterns.match("closed_space", text):
+                return Contact.ASKED_FOR_SPACE
+        return contact
+
+    def fears(self, text: str) -> Danger | None:
+        """The danger that the draft lets fear, though nothing says so outright: for the writer, or of them.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        classes = self._read(text).classes
+        if classes["self_harm"] >= WORRY:
+            return "self_harm"
+        violent = classes["violence_by_user"] >= WORRY or self._patterns.match("violence", text)
+        return "violence_by_user" if violent else None
 
     def asks_for_space(self, message: str) -> bool:
         """Whether the message that a draft answers asks the writer to keep away."""
@@ -122,6 +152,8 @@ class Drafts:
         if findings:
             return "revise", "tactic", None
         if contact is Contact.CO_PARENTING:
+            if parts & set(AMENDS) == {"remorse"} and words <= BRIEF and self._patterns.match("logistics", text):
+                return "ready", "practical", None  # "running late, sorry"
             if parts & set(AMENDS):
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)

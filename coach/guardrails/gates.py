@@ -22,7 +22,8 @@ from coach.types import CLOSED, Contact, Danger, Finding, Standing, Verdict
 __all__ = ["Gates"]
 
 CRISIS = 0.4  # probability of any danger from which the crisis page is shown
-CRISIS_DOUBTFUL = 0.15  # the same, when a pattern finds it said outright, or innocence is less likely still
+CRISIS_DOUBTFUL = 0.15  # the same, where innocence is less likely still
+SAID = 0.06  # the same, of danger that is said in so many words
 CALM = 0.05  # probability of any danger below which a message speaks of none
 LAST = 0.8  # probability of a wish to die below which, under an order, a last letter is rather one more letter
 HINT = 0.03  # probability of one danger below which a message does not hint at it
@@ -141,7 +142,7 @@ def _danger(reading: Reading, said: Sign | None) -> Danger | None:
     """The danger, if what is said and what is hinted at together make it likely enough."""
     likely = max(DANGERS, key=lambda danger: reading.classes[danger])
     total = sum(reading.classes[danger] for danger in DANGERS)
-    if said and said.meant and (said.abroad or total >= CRISIS_DOUBTFUL):
+    if said and said.meant and (said.abroad or total >= SAID):
         return said.danger
     innocent = reading.classes["coach"] + reading.classes["off_topic"]
     return likely if total >= CRISIS or total >= max(CRISIS_DOUBTFUL, innocent) else None

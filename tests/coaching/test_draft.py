@@ -61,6 +61,52 @@ def test_a_version_taken_over_with_its_gaps_waits_for_them(guide_only: Coach) ->
     assert guide_only.review(filled).verdict.action == "ready"
 
 
+@pytest.mark.parametrize(
+    ("draft", "told"),
+    [
+        ("the police told me not to write. im sorry i scared you, delete this", Contact.NO_CONTACT_ORDER),
+        ("you blocked me so im writing from work email. I'm sorry I called you lazy", Contact.BLOCKED),
+        ("got this number off your sister since you changed yours. im sorry i lied", Contact.BLOCKED),
+        ("I know you asked me not to contact you again. I lied and I'm sorry.", Contact.ASKED_FOR_SPACE),
+    ],
+)
+def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, draft: str, told: Contact) -> None:
+    review = guide_only.review(draft)
+    assert (review.verdict.action, review.contact) == ("hold", told)
+    assert WORDS["notes"]["told"] in review.notes
+    assert review.rewrite == ""
+
+
+@pytest.mark.parametrize(
+    ("draft", "contact"),
+    [
+        ("I know you asked for space and I kept calling. That was wrong. I'm sorry.", Contact.TALKING),
+        ("The judge gave us alternate weekends, so I pick Mia up on Friday at five.", Contact.CO_PARENTING),
+        ("I took you to court over a sofa. It was spite, and I'm sorry.", Contact.TALKING),
+    ],
+)
+def test_an_open_door_stays_open(guide_only: Coach, draft: str, contact: Contact) -> None:
+    assert guide_only.review(draft, contact).contact is contact
+
+
+def test_who_hurt_the_others_body_sees_where_to_find_help(guide_only: Coach) -> None:
+    review = guide_only.review("I'm sorry I pushed you against the wall on Sunday. I was wrong.")
+    assert review.help
+    assert review.help.danger == "violence_by_user"
+    assert WORDS["notes"]["violence_by_user"] in review.notes
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Im outside your work now and im not leaving til you come down and talk to me. sorry",
+        "my sister thinks i should wait. your new bf better sleep with one eye open. but to you, im sorry",
+    ],
+)
+def test_what_frightens_is_held_whatever_else_is_found_in_it(guide_only: Coach, draft: str) -> None:
+    assert guide_only.review(draft).reason == reason("threat")
+
+
 def test_words_that_would_hurt_own_nothing(guide_only: Coach) -> None:
     review = guide_only.review("I took money from your account. I'm sorry. You made me do it with your nagging.")
     assert "You made me do it with your nagging" in " ".join(finding.quote for finding in review.findings)

@@ -25,6 +25,7 @@ def found(text: str) -> set[str]:
         "I never said that I was proud of you, and I should have.",
         "I forgot your crazy week.",
         "sorry you took the blame for my lie",
+        "The necklace was for you, it's at your mum's.",
         "I'm outside the school at three to pick up Mia.",
     ],
 )
@@ -38,6 +39,8 @@ def test_honest_and_practical_words_are_no_tactic(text: str) -> None:
         ("I'll tell your boss what you did", "threat"),
         ("i will send the photos to your mum", "threat"),
         ("you're crazy", "gaslighting"),
+        ("I hid the debt so you wouldnt worry", "excuse"),
+        ("I lied because I didnt want to lose you", "excuse"),
         ("i never said that", "gaslighting"),
         ("after all i did for you", "obligation"),
         ("im outside, come down", "boundary_violation"),
