@@ -6,7 +6,11 @@ Read the code in this order: `types` (the values), `app` (how the parts are put 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# NumPy's threads wait for more work by spinning, 20 ms long, and take the cores from llama.cpp. Read at its import.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from coach.errors import CoachError, GuideError, InputError, ModelError, SettingsError
 from coach.types import (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.retrieval import load as load_questions
 from coach import Coach
 from coach.guide.embed import Embedder
 from coach.llm.llama import LlamaEngine
@@ -62,6 +63,12 @@ def answer(coach: Coach, message: str, conversation: Conversation | None = None)
     *_, last = coach.reply(message, conversation)
     assert isinstance(last, Done)
     return last.reply
+
+
+def unclear(coach: Coach) -> str:
+    """The first of the development messages of which the coach cannot tell which case is meant."""
+    texts = (question.text for question in load_questions("told_dev", "sections"))
+    return next(text for text in texts if coach.check(text).action == "coach" and coach.consult(text).doubtful)
 
 
 def write(folder: Path, name: str, text: str) -> Path:

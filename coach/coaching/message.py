@@ -12,14 +12,18 @@ __all__ = ["MAX_CHARACTERS", "clean"]
 MAX_CHARACTERS = 6000  # about 1,500 tokens: 20 s of reading for a small model on two cores
 
 
+# What chat models are steered with; a person means nothing by it.
+_MARKUP = re.compile(r"<\|[^|<>\n]{1,40}\|>(?:system|user|assistant)?")
+
+
 def clean(text: str) -> str:
-    """The message without control characters, with tidy line ends.
+    """The message without control characters and chat models' markup, with tidy line ends.
 
     Raises:
         InputError: It is empty, too long, holds no words, or is written in a script that the guide is not.
     """
     kept = "".join(c for c in text.replace("\r\n", "\n").replace("\r", "\n") if c in "\n\t" or _visible(c))
-    kept = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+", " ", kept)).strip()
+    kept = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+", " ", _MARKUP.sub(" ", kept))).strip()
     if not kept:
         raise InputError("There is nothing to read yet.", hint="Write what happened, or ask a question.")
     if len(kept) > MAX_CHARACTERS:

@@ -6,7 +6,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from coach import Coach
 from tests.browser.conftest import SHOTS
+from tests.conftest import unclear
 
 pytestmark = pytest.mark.browser
 QUESTION = "I lied to her about money for two years and she left. What do I do first?"
@@ -41,8 +43,8 @@ def test_a_question_is_answered_and_a_citation_opens_its_passage(page: Page) -> 
     expect(source.locator("summary")).to_contain_text("Different harms")
 
 
-def test_another_meaning_is_one_click_away(page: Page) -> None:
-    ask(page, "she knows about the messages and now its all different, what now")
+def test_another_meaning_is_one_click_away(page: Page, guide_only: Coach) -> None:
+    ask(page, unclear(guide_only))
     finished(page)
     offered = page.locator("#chat .option").first
     case = offered.inner_text()
