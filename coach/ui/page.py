@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import html
-import logging
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,16 +14,15 @@ import gradio as gr
 from coach.app import Coach
 from coach.coaching.situation import entry
 from coach.errors import CoachError
-from coach.types import Contact, Conversation, Danger, Done, Help, Passage, Situation, Sources, Token, Wait
+from coach.types import Contact, Conversation, Danger, Done, Passage, Situation, Sources, Token, Wait
 from coach.ui import render
-from coach.ui import review as review_page
+from coach.ui.drafts import DraftTab
+from coach.ui.parts import Running, error_line, help_card, place
 
 __all__ = ["CSS", "HEAD", "Page", "theme"]
 
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(Path(__file__).parent / 'page.js').read_text(encoding='utf-8')}</script>"
-
-_log = logging.getLogger(__name__)
 
 History = tuple[dict[str, Any], ...]
 NOTICED = 1.0  # seconds; of a longer wait the page says how long it is likely to be
@@ -65,8 +61,8 @@ class Page:
     def __init__(self, coach: Coach) -> None:
         self._coach = coach
         self._words: dict[str, Any] = coach.prompts.data("page")
-        self._reviews: dict[str, Any] = coach.prompts.data("review")
-        self._stops: dict[str, threading.Event] = {}  # by tab; set to end the answer that runs in it
+        self._running = Running()
+        self._drafts = DraftTab(coach, self._words, self._running)
         self._corrected: dict[str, Situation] = {}  # by tab, what a person put right while an answer ran
         self._warm = False
         self._failure = ""
@@ -77,7 +73,7 @@ class Page:
             self._coach.warm()
             self._warm = True
         except Exception as error:
-            self._failure = f"{self._words['not_ready']}: {self._told(error)}"
+            self._failure = f"{self._words['not_ready']}: {error_line(error, self._words)}"
 
     def build(self) -> gr.Blocks:
         """The page itself."""
@@ -85,7 +81,7 @@ class Page:
         with gr.Blocks(title=words["title"], analytics_enabled=False, fill_height=True) as blocks:
             gr.Markdown(f"# {words['title']}\n{words['tagline']}", elem_id="head")
             status = gr.Markdown(self.status(), elem_id="status")
-            card = _html("help", visible=False)
+            card = place("help", visible=False)
             with gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab(words["tab_talk"], id="talk"):
                     chatbot = gr.Chatbot(
@@ -116,7 +112,7 @@ class Page:
                         fresh = gr.Button(words["new"], size="sm", scale=0, min_width=160)
                         hand_over = gr.Button(words["look_at_draft"], size="sm", scale=0, min_width=230)
                 with gr.Tab(words["tab_review"], id="review"):
-                    editor, near, feared = self._build_review()
+                    editor, near, feared = self._drafts.build()
             with gr.Row(elem_id="foot"):
                 gr.Markdown(f"{words['local']} {words['limit']}", elem_id="limit")
                 country = gr.Dropdown(
@@ -184,14 +180,14 @@ class Page:
     ) -> tuple[Talk, Any]:
         """The conversation with what the person put right; where that speaks of danger, help is shown."""
         told = Situation(entry(who), entry(did), Contact(contact) if contact else None, entry(children), entry(wants))
-        if (tab := request.session_hash or "") in self._stops:
+        if (tab := request.session_hash or "") in self._running:
             self._corrected[tab] = told
         said = ". ".join(part for part in (told.who, told.did, told.children, told.wants) if part)
         danger = None
         with contextlib.suppress(CoachError):  # a number alone, or another language, is no danger and is kept
             danger = self._coach.check(said).crisis
         talk = replace(talk, conversation=replace(talk.conversation, situation=told), danger=danger or talk.danger)
-        return talk, self._card(self._coach.help(danger)) if danger else gr.skip()
+        return talk, help_card(self._coach.help(danger), self._words) if danger else gr.skip()
 
     def _hand_over(self, text: str, talk: Talk) -> list[Any]:
         """A text from the chat, and what is known, into the second tab."""
@@ -199,90 +195,11 @@ class Page:
         contact = told.contact.value if told.contact else gr.skip()
         return [text or gr.skip(), contact, told.did or gr.skip(), "", gr.Tabs(selected="review")]
 
-    def _build_review(self) -> tuple[list[Any], Any, Any]:
-        """The second tab: a draft, what the rules make of it, and a better version.
-
-        Returns:
-            What a draft can be handed over to, the place of its help card, and the danger that this is about.
-        """
-        words = self._words
-        with gr.Row(elem_id="review"):
-            with gr.Column(scale=5, min_width=300):
-                draft = gr.Textbox(
-                    label=words["draft"],
-                    placeholder=words["draft_placeholder"],
-                    lines=9,
-                    max_lines=24,
-                    elem_id="draft",
-                    buttons=["copy"],
-                )
-                contact = gr.Radio(
-                    [(label, name) for name, label in words["contacts"].items()],
-                    value=Contact.TALKING.value,
-                    label=words["contact"],
-                    elem_id="contact",
-                )
-                about = gr.Textbox(label=words["about"], lines=1, max_lines=2, elem_id="about")
-                answers = gr.Textbox(label=words["answers"], lines=1, max_lines=6, elem_id="answers")
-                look = gr.Button(words["look"], variant="primary", elem_id="look")
-            with gr.Column(scale=6, min_width=300):
-                near = _html("near")
-                found = _html("found")
-                better = _html("better")
-                take = gr.Button(words["take"], visible=False, elem_id="take")
-                unsent = gr.Markdown(words["unsent_how"], visible=False, elem_id="unsent")
-        text, feared = gr.State(""), gr.State(None)
-        shown = [near, found, better, take, unsent, text, feared]
-        given = [draft, contact, about, answers]
-        # A new look ends the one that runs, and none waits for another tab's model; the engine has a lock of its own.
-        at_once: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "trigger_mode": "multiple"}
-        look.click(self._review, given, shown, **at_once)
-        taken = take.click(lambda rewrite: rewrite, text, draft, queue=False)
-        taken.then(self._review, given, shown, **at_once)
-        return [draft, contact, about], near, feared
-
-    def _review(self, draft: str, contact: str, about: str, answers: str, request: gr.Request) -> Iterator[Any]:
-        """The review at once, then the model's rewrite if there is to be one."""
-        words, reviews = self._words, self._reviews
-        place = f"review {request.session_hash}"
-        if place in self._stops:
-            self._stops[place].set()  # the rewrite of what the tab asked for before
-        stop = self._stops[place] = threading.Event()
-        try:
-            review = self._coach.review(draft, Contact(contact), answers=answers)
-            body = review_page.body(review, reviews, self._coach.policy, words)
-            danger = review.help.danger if review.help else None
-            near = self._card(review.help)
-            letter = review.help is None and review.contact in (Contact.BLOCKED, Contact.ASKED_FOR_SPACE)
-            hold = gr.Markdown(visible=letter and review.verdict.action == "hold")
-            waiting = bool(review.rewrite and self._coach.model_name)
-            better = render.waiting(words["rewriting"]) if waiting else review_page.rewrite(review, reviews, words)
-            take = gr.Button(visible=bool(review.rewrite) and not waiting)
-            yield near, body, better, take, hold, review.rewrite, danger
-            if waiting:
-                review = self._coach.rewrite(review, about, stop)
-                if self._stops.get(place) is not stop:
-                    return
-                better = review_page.rewrite(review, reviews, words)
-                yield gr.skip(), gr.skip(), better, gr.Button(visible=True), gr.skip(), review.rewrite, gr.skip()
-        except Exception as error:
-            gr.Warning(self._told(error))
-            yield self._card(None), "", "", gr.Button(visible=False), gr.Markdown(visible=False), "", None
-        finally:
-            self._ended(place, stop)
-
-    def _told(self, error: Exception) -> str:
-        """What an error says to a person."""
-        if isinstance(error, CoachError):
-            return f"{html.escape(error.message)} {html.escape(error.hint)}"
-        _log.error("An unexpected error", exc_info=error)
-        return str(self._words["failed"].format(kind=type(error).__name__))
-
     def status(self) -> str:
         """One line: what is being loaded, or what runs."""
         words, model = self._words, self._coach.model_name
         if self._failure:
-            return html.escape(self._failure)
+            return self._failure
         if not self._warm:
             return str(words["warming_guide"])
         return str(words["ready_model"].format(model=model) if model else words["ready_guide"])
@@ -293,20 +210,16 @@ class Page:
         return self.status(), gr.Timer(active=not (self._warm or self._failure))
 
     def _fresh(self, request: gr.Request) -> tuple[Any, list[Any], Talk, Any]:
-        self._stop(request)
-        self._stops.pop(request.session_hash or "", None)  # what is being answered is no longer wanted
-        return self._idle(""), [], Talk(), self._card(None)
+        self._running.drop(request.session_hash or "")  # what is being answered is no longer wanted
+        return self._idle(""), [], Talk(), help_card(None, self._words)
 
     def _choose_country(self, code: str, talk: Talk, feared: Danger | None) -> tuple[Any, Any]:
         """Keep the country, and show its numbers on the help cards that are in sight."""
         try:
             self._coach.choose_country(code)
         except CoachError as error:
-            gr.Warning(self._told(error))
-        return self._card(self._coach.help(talk.danger)), self._card(self._coach.help(feared))
-
-    def _card(self, found: Help | None) -> Any:
-        return gr.Markdown(value=render.card(found, self._words), visible=found is not None)
+            gr.Warning(error_line(error, self._words))
+        return help_card(self._coach.help(talk.danger), self._words), help_card(self._coach.help(feared), self._words)
 
     def _busy(self) -> Any:
         return gr.Textbox(submit_btn=False, stop_btn=self._words["stop"])
@@ -317,9 +230,7 @@ class Page:
         return gr.Textbox(submit_btn=self._words["send"], stop_btn=False, **given)
 
     def _stop(self, request: gr.Request) -> None:
-        stop = self._stops.get(request.session_hash or "")
-        if stop is not None:
-            stop.set()
+        self._running.stop(request.session_hash or "")
 
     def _send(self, text: str, talk: Talk, request: gr.Request) -> Iterator[Any]:
         yield gr.Textbox(value=""), gr.skip(), gr.skip(), gr.skip()
@@ -371,7 +282,7 @@ class Page:
         """
         words = self._words
         tab = request.session_hash or ""
-        stop = self._stops[tab] = threading.Event()
+        stop = self._running.begin(tab)
         self._corrected.pop(tab, None)
         before, said = [*talk.shown, _message("user", render.person(text.strip()))], ""
         passages: tuple[Passage, ...] = ()
@@ -383,7 +294,7 @@ class Page:
             reading = _message("assistant", render.waiting(words["reading"]))
             yield self._busy(), [*before, reading], gr.skip(), gr.skip()
             for event in self._coach.reply(text, talk.conversation, stop):
-                if self._stops.get(tab) is not stop:
+                if not self._running.is_on(tab, stop):
                     return
                 if isinstance(event, Sources):
                     passages = event.passages
@@ -410,23 +321,12 @@ class Page:
                     situation = self._corrected.pop(tab, reply.conversation.situation)
                     danger = reply.help.danger if reply.help else None
                     after = Talk(replace(reply.conversation, situation=situation), shown, danger)
-                    yield self._idle(), list(shown), after, self._card(reply.help)
+                    yield self._idle(), list(shown), after, help_card(reply.help, self._words)
         except Exception as error:
-            gr.Warning(self._told(error))
+            gr.Warning(error_line(error, self._words))
             yield self._idle(lost), list((failed or talk).shown), gr.skip(), gr.skip()
         finally:
-            self._ended(tab, stop)
-
-    def _ended(self, place: str, stop: threading.Event) -> None:
-        """What ran there is over, or its tab was closed while the model wrote."""
-        stop.set()
-        if self._stops.get(place) is stop:
-            del self._stops[place]
-
-
-def _html(name: str, *, visible: bool = True) -> gr.Markdown:
-    """A place for markup; Gradio's own HTML component evaluates scripts, which the page forbids."""
-    return gr.Markdown(elem_id=name, visible=visible, latex_delimiters=[], container=False)
+            self._running.ended(tab, stop)
 
 
 def _message(role: str, content: str, offered: Sequence[str] = ()) -> dict[str, Any]:
