@@ -30,6 +30,7 @@ from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
+from coach.guardrails.standing import Told
 from coach.types import Verdict
 
 CASES = Path(__file__).parent / "cases"
@@ -50,7 +51,8 @@ def main() -> None:
     weights = options.weights or here.prompts / "guardrails" / "signals.npz"
     signs = Signs(here.prompts / "crisis" / "signs.yaml")
     signals = Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids)
-    gates = Gates(policy, here.prompts, signs, signals)
+    told = Told(here.prompts / "guardrails" / "standing.yaml")
+    gates = Gates(policy, here.prompts, told, signs, signals)
     judge = Drafts(policy, here.prompts, signs, signals)
     gates.chat("warm")
     figures: dict[str, Any] = {"set": options.set}

@@ -25,6 +25,7 @@ from coach.guardrails.drafts import Drafts
 from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
+from coach.guardrails.standing import Told
 from coach.guide.asked import Asked
 from coach.guide.embed import EncoderEmbedder, SentenceTransformerEmbedder
 from coach.guide.index import Index, Report
@@ -70,7 +71,8 @@ class Coach:
         signs = Signs(settings.prompts / "crisis" / "signs.yaml")
         weights = settings.prompts / "guardrails" / "signals.npz"
         signals = Signals(encoder, weights, self.policy.ids)
-        self.gates = Gates(self.policy, settings.prompts, signs, signals)
+        told = Told(settings.prompts / "guardrails" / "standing.yaml")
+        self.gates = Gates(self.policy, settings.prompts, told, signs, signals)
         self.drafts = Drafts(self.policy, settings.prompts, signs, signals)
         self.fixed = Fixed(self.prompts, self.policy, signs, help_for=self.help, passage=self._beginning)
         self._reviewer = Reviewer(
@@ -81,7 +83,7 @@ class Coach:
             help_for=self.help,
             foreign=self.fixed.foreign,
         )
-        self.situations = Situations(self.prompts)
+        self.situations = Situations(self.prompts, told)
         self._rewriter = Rewriter(self.drafts, self.prompts, self.engine)
         self._turns = Turns(
             search=self,

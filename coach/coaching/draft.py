@@ -14,7 +14,7 @@ from typing import Any, Literal
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import InputError
-from coach.guardrails.drafts import AMENDS, Drafts, Judgement
+from coach.guardrails.drafts import AMENDS, LONG, Drafts, Judgement
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
@@ -22,7 +22,7 @@ from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Revi
 __all__ = ["SORRY", "Reviewer", "compose", "made_how", "sentence_spans"]
 
 MOST = 5  # findings shown; more cannot be taken in
-BRIEF, LONG = 130, 220  # words up to which an apology is short, and from which it is long
+SHORT = 130  # words up to which an apology is short
 PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
 NOT_PRACTICAL = ("harm", "own", "impact", "remorse")  # what a message about the children leaves out
 _END = re.compile(  # of a sentence; a line and an emoji end one, "Mrs." does not
@@ -153,7 +153,7 @@ class Reviewer:
                 state = "missing" if quote else "met"
             elif name == "short":
                 count = len(draft.split())
-                state = "met" if count <= BRIEF else "partly" if count <= LONG else "missing"
+                state = "met" if count <= SHORT else "partly" if count <= LONG else "missing"
             elif name == "change" and not quote and (promise := self._promise(judged)):
                 quote, state = promise, "partly"
             elif name == "own" and state == "met" and any(f.tactic == "excuse" for f in judged.verdict.findings):

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from coach.coaching.prompt import Prompts
 from coach.guardrails.patterns import Patterns
+from coach.guardrails.standing import Told
 from coach.types import CLOSED, Contact, Situation, Standing
 
 __all__ = ["Situations", "entry"]
@@ -37,19 +38,22 @@ class Situations:
 
     Args:
         prompts: Holds the patterns and words, situation.yaml.
+        told: Reads whether the two are in touch.
 
     Raises:
         PromptError: situation.yaml is missing or broken.
     """
 
-    def __init__(self, prompts: Prompts) -> None:
+    def __init__(self, prompts: Prompts, told: Told) -> None:
         self._patterns = Patterns(prompts.folder / f"{_FILE}.yaml", beside=("names",))
+        self._told = told
         self._names: dict[str, str] = prompts.data(_FILE)["names"]
 
     def after(self, text: str, before: Situation, standing: Standing) -> Situation:
         """What is known after a message: what was empty is filled, and how things stand follows the latest word."""
         found = {name: getattr(before, name) or self._said(name, text) for name in ("who", "did", "children", "wants")}
         told = [contact for contact in _OPEN if self._patterns.match(contact, text)]
+        told = told or [Contact.TALKING] * self._told.in_touch(text)
         kept = before.contact if before.contact in _OPEN else None
         return replace(before, **found, contact=standing.contact or (told[-1] if told else kept))
 

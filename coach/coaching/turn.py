@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Protocol
 
 from coach.coaching.compose import POINTS, SURE, UNSURE, compose, plain
@@ -55,6 +56,7 @@ PATIENCE = 3  # sentences in a row that may fall before the model is stopped
 GRAVE = ("violence", "hurt-by-them", "self-harm")  # sections that frighten where there is no danger
 LEGAL = "orders"  # the section for people whom a court keeps away
 OFFERED = 3  # other cases that are offered below an answer
+REMEMBERED = 512  # passages of a person's own guide that were judged
 LEAVING = 4  # turns that leave the prompt together when the context window is full
 
 
@@ -129,6 +131,7 @@ class Turns:
         self._engine = engine
         self._passages = passages
         self._answer_tokens = answer_tokens
+        self._clean = lru_cache(REMEMBERED)(self._says_no_harm)
 
     def reply(
         self, message: str, conversation: Conversation | None = None, cancelled: threading.Event | None = None
@@ -282,7 +285,9 @@ class Turns:
 
     def _harmless(self, passage: Passage) -> bool:
         """Whether a passage of a person's own guide holds nothing that the coach would not say itself."""
-        said = " ".join((passage.takeaway, passage.text, passage.ask, *passage.say))
+        return self._clean(" ".join((passage.takeaway, passage.text, passage.ask, *passage.say)))
+
+    def _says_no_harm(self, said: str) -> bool:
         return all(self._gates.reply(sentence).action == "pass" for sentence in sentences(said))
 
     def _finish(

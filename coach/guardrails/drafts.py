@@ -22,6 +22,8 @@ TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
 GRAVE_TACTIC = 0.4  # probability from which words carry one of these, whatever else
+SURE_LEVER = 0.85  # the same of a lever where the reader of messages hears no wish to die, nor a lever
+HEARD = 0.05  # probability from which it hears them
 WORRY = 0.5  # probability of a danger, as the reader of messages sees it, from which help is shown
 ORDER, ORDER_PARENTS = 0.5, 0.9  # the same of a court order; parents write of courts that forbade nothing
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
@@ -70,12 +72,15 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         contact = self.told(text, contact)
-        spans, parts = self._signals.draft(text, GRAVE_TACTIC, dict.fromkeys(GRAVE, GRAVE_TACTIC))
+        heard = self._read(text)
+        lever = heard.classes["self_harm"] + heard.classes["redirect"] * heard.tactics["self_harm_leverage"]
+        outright = {"threat": GRAVE_TACTIC, "self_harm_leverage": GRAVE_TACTIC if lever >= HEARD else SURE_LEVER}
+        spans, parts = self._signals.draft(text, GRAVE_TACTIC, outright)
         spans = [span for span in spans if span.confidence >= TACTIC or span.name in GRAVE]
         spans = [*spans, *self._outright(text, spans)]
         findings = tuple(sorted((self._finding(text, span) for span in spans), key=self._gravity))
         there = {part.name for part in parts}
-        apology = bool(there & {"harm", "own", "remorse"}) or self._patterns.match("sorry", text)
+        apology = bool(there & {"harm", "own"}) or self._patterns.match("sorry", text)
         action, reason, danger = self._decide(text, contact, findings, there, apology)
         return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
 
@@ -146,18 +151,23 @@ class Drafts:
             return "hold", "danger", danger
         if contact is Contact.BLOCKED:
             return "hold", "blocked", None
-        practical = self._patterns.match("logistics", text) and not parts & set(AMENDS)
+        amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
+        longing = self._patterns.match("longing", text)
+        practical = self._patterns.match("logistics", text) and not amends and not longing
         if contact is Contact.ASKED_FOR_SPACE:
             return ("ready", "practical", None) if practical and not findings else ("hold", "space", None)
         if findings:
             return "revise", "tactic", None
         if contact is Contact.CO_PARENTING:
+            if longing:
+                return "revise", "mixed", None
             if parts & set(AMENDS) == {"remorse"} and words <= BRIEF and self._patterns.match("logistics", text):
                 return "ready", "practical", None  # "running late, sorry"
-            if parts & set(AMENDS):
+            if amends:
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
-        if apology and not parts & {"harm", "impact"} and not self._patterns.match("specific", text):
+        named = parts & {"harm", "impact"} or self._patterns.match("specific", text)
+        if (apology and not named) or self._patterns.match("nobody_did", text):
             return "revise", "vague", None
         if words > LONG:
             return "revise", "long", None

@@ -43,16 +43,17 @@ class Gates:
 
     Args:
         policy: The tactics.
-        prompts: The prompts/ folder, for the patterns of what is said outright.
+        prompts: The prompts/ folder, for what the coach's model must not say outright.
+        told: Reads how things stand.
         signs: Danger that is said outright.
         signals: The detectors. Without their encoder, only danger that is said outright is found, and
             anything else raises ModelError.
     """
 
-    def __init__(self, policy: Policy, prompts: Path, signs: Signs, signals: Signals) -> None:
+    def __init__(self, policy: Policy, prompts: Path, told: Told, signs: Signs, signals: Signals) -> None:
         self._policy = policy
         self._signs = signs
-        self._told = Told(prompts / "guardrails" / "standing.yaml")
+        self._told = told
         self._replies = Patterns(prompts / "guardrails" / "replies.yaml")
         self._signals = signals
 

@@ -30,9 +30,13 @@ class Told:
             return replace(before, contact=Contact.BLOCKED)
         if self._said("asked_for_space", text):
             return replace(before, contact=Contact.ASKED_FOR_SPACE)
-        if self._said("changed", text):
+        if self.in_touch(text):
             return replace(before, contact=None)
         return before
+
+    def in_touch(self, text: str) -> bool:
+        """Whether a message says that the two are in touch, or are again."""
+        return self._said("changed", text)
 
     def reaches_out(self, text: str) -> bool:
         """Whether a message asks for a way to the other person, or says that the writer is about to take one."""
