@@ -2,10 +2,10 @@
 
 What goes in: the messages of corpus/asked.tsv, half of them among things that people tell besides, and the guardrails'
 reader of messages (prompts/guardrails/signals.npz), which already knows a confession from a complaint. What comes out:
-corpus/asked.npz, an adapter to the encoder, a head over the guide's cases, and the messages' own vectors. Seeded;
-nothing is fetched. Run it after a case, a section or many messages were added; `--go-on --steps 900` starts from the
-weights that are there and takes a third of the time; what is written then is the mean of the weights before and after.
-`--go-on --steps 0` makes the vectors alone.
+corpus/asked.npz, an adapter to the encoder, a head over the guide's cases, and the messages as that encoder sees them.
+Seeded; nothing is fetched. Run it after a case, a section or many messages were added; `--go-on --steps 900` starts
+from the weights that are there and takes a third of the time; what is written then is the mean of the weights before
+and after. `--go-on --steps 0` keeps the weights and takes up new messages, 4 minutes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.labelled import Sentence, read_asked, read_chat
+from coach.encoder import Encoder
 from coach.guide.asked import NONE
-from coach.guide.embed import SentenceTransformerEmbedder
 from coach.guide.read import find, read
 from scripts.adapter import Adapted, Batches, forever, mean, train
 from scripts.retelling import told_besides
@@ -34,6 +34,8 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261124
 RATES = (1e-3, 5e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
+
+Arrays = dict[str, Any]
 
 
 def cases_of(corpus: Path) -> dict[str, list[str]]:
@@ -59,12 +61,13 @@ def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> 
     head.bias.data = torch.tensor(stored["cell.bias"][rows])
 
 
-def vectors(encoder: Path) -> dict[str, Any]:
-    """The vectors of the messages that stand alone, in 8 bits, and the section of each."""
-    texts = [(s, p.text) for s, phrases in read_asked(CORPUS / "asked.tsv").items() for p in phrases if p.alone]
-    found = SentenceTransformerEmbedder(encoder).encode([text for _, text in texts])
+def vectors(encoder: Path, trained: Mapping[str, Any], cells: Sequence[str], examples: Sequence[Sentence]) -> Arrays:
+    """The examples as the trained encoder sees them, in 8 bits, those of a cell together, and the cell of each."""
+    adapter = {name: array.astype(np.float32) for name, array in trained.items() if name.startswith("encoder.")}
+    together = sorted(examples, key=lambda example: cells.index(example.kind))
+    found = Encoder(encoder, adapter).encode([example.text for example in together])
     small = np.rint(found / np.abs(found).max(axis=1, keepdims=True) * 127).astype(np.int8)
-    return {"messages": small, "messages.section": np.array([section for section, _ in texts])}
+    return {"messages": small, "messages.cell": np.array([cells.index(e.kind) for e in together], np.int16)}
 
 
 def main() -> None:
@@ -116,7 +119,7 @@ def main() -> None:
     before = model.arrays() if options.go_on else {}
     found = train(model, loss, options.steps, RATES, gently=options.go_on)
     found = mean(before, found) if options.go_on else found
-    np.savez_compressed(options.out, cells=np.array(cells), **found, **vectors(options.encoder))
+    np.savez_compressed(options.out, cells=np.array(cells), **found, **vectors(options.encoder, found, cells, examples))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 
 

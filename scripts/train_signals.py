@@ -45,7 +45,7 @@ SEED = 20261123
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 READERS = ("chat", "draft")
 OFTEN = 4  # times that a text is learnt from whose kind is rare among the others and is not among people
-RARE = ("_long_", "_contrast_")  # in the names of such files
+RARE = ("_long_", "_contrast_", "_veiled_")  # in the names of such files
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
 # chat_asked.tsv. The other messages of asked.tsv are innocent.
 TOUCHY = frozenset(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import InputError
-from coach.guardrails.drafts import AMENDS, LONG, Drafts, Judgement
+from coach.guardrails.drafts import LONG, Drafts, Judgement
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
@@ -103,8 +103,8 @@ class Reviewer:
         if filled != draft and (judged.verdict.action == "ready" or judged.reason == "vague"):
             judged = replace(judged, verdict=replace(judged.verdict, action="revise"), reason="gaps")
         if judged.reason == "mixed":
-            mixed = max((p for p in judged.parts if p.name in AMENDS), key=lambda p: p.confidence)
-            notes.append(self._words["notes"]["mixed"].format(words=draft[mixed.start : mixed.end].strip()))
+            start, end = self._drafts.mixed_in(filled, judged.parts)
+            notes.append(self._words["notes"]["mixed"].format(words=draft[start:end].strip()))
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
         danger = judged.verdict.crisis or ("self_harm" if judged.reason == "lever" else self._drafts.fears(draft))

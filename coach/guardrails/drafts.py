@@ -6,6 +6,7 @@ How things stand decides first: to somebody who has blocked the writer, the best
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,19 +17,19 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
-__all__ = ["AMENDS", "Drafts", "Judgement"]
+__all__ = ["LONG", "Drafts", "Judgement"]
 
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
 OUTRIGHT = 0.8  # confidence of a phrase of phrases.yaml
-GRAVE_TACTIC = 0.4  # probability from which words carry one of these, whatever else
+GRAVE_TACTIC = 0.5  # probability from which words carry one of these, whatever else
 SURE_LEVER = 0.85  # the same of a lever where the reader of messages hears no wish to die, nor a lever
-HEARD = 0.05  # probability from which it hears them
+HEARD = 0.08  # probability from which it hears them
 WORRY = 0.5  # probability of a danger, as the reader of messages sees it, from which help is shown
 ORDER, ORDER_PARENTS = 0.5, 0.9  # the same of a court order; parents write of courts that forbade nothing
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 400  # words; beyond it a message asks for more time than it may
-LONG_LOGISTICS = 110
+LONG_LOGISTICS = 150
 BRIEF = 30  # words up to which a sorry may stand beside something practical for parents
 _QUOTED = re.compile(r"^[\"“](.+)[\"”].*$", re.DOTALL)  # a draft in quotation marks, and a question about it
 LETTER = 12  # words from which a message in the chat may be a draft though nothing says so
@@ -133,6 +134,13 @@ class Drafts:
         violent = classes["violence_by_user"] >= WORRY or self._patterns.match("violence", text)
         return "violence_by_user" if violent else None
 
+    def mixed_in(self, text: str, parts: Sequence[Span]) -> tuple[int, int]:
+        """The words that have no place in a practical message, of one that was judged to be mixed."""
+        if longing := self._patterns.places("longing", text):
+            return longing[0]
+        best = max((part for part in parts if part.name in AMENDS), key=lambda part: part.confidence)
+        return best.start, best.end
+
     def asks_for_space(self, message: str) -> bool:
         """Whether the message that a draft answers asks the writer to keep away."""
         return self._patterns.match("space", message)
@@ -151,19 +159,16 @@ class Drafts:
             return "hold", "danger", danger
         if contact is Contact.BLOCKED:
             return "hold", "blocked", None
+        logistics, longing = (self._patterns.match(name, text) for name in ("logistics", "longing"))
         amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
-        longing = self._patterns.match("longing", text)
-        practical = self._patterns.match("logistics", text) and not amends and not longing
+        practical = logistics and not amends and not longing
         if contact is Contact.ASKED_FOR_SPACE:
             return ("ready", "practical", None) if practical and not findings else ("hold", "space", None)
         if findings:
             return "revise", "tactic", None
         if contact is Contact.CO_PARENTING:
-            if longing:
-                return "revise", "mixed", None
-            if parts & set(AMENDS) == {"remorse"} and words <= BRIEF and self._patterns.match("logistics", text):
-                return "ready", "practical", None  # "running late, sorry"
-            if amends:
+            late = parts & set(AMENDS) == {"remorse"} and words <= BRIEF and logistics  # "running late, sorry"
+            if longing or (amends and not late):
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
         named = parts & {"harm", "impact"} or self._patterns.match("specific", text)

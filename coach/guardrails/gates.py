@@ -28,8 +28,8 @@ CALM = 0.05  # probability of any danger below which a message speaks of none
 LAST = 0.8  # probability of a wish to die below which, under an order, a last letter is rather one more letter
 HINT = 0.03  # probability of one danger below which a message does not hint at it
 HINT_ORDER = 0.05  # the same for a legal order, which words of law bring near
-REDIRECT = 0.4
-REDIRECT_CLOSED = 0.3  # when the other person has closed the door
+REDIRECT = 0.3
+REDIRECT_CLOSED = 0.25  # when the other person has closed the door
 OFF_TOPIC = 0.5
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 

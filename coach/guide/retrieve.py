@@ -1,11 +1,8 @@
 """A question in, the best passages of the guide out, or honestly none.
 
-Sections compete, and the winners are represented by their best passages. In the coach's own guide a section's score
-adds up how the trained reader judges the question and how near it is to messages that people wrote about the section
-(the mean of the five nearest). For any other guide, that ranking is the bridge: a section scores by what it has to say
-on the sections found there, and a little by how near the question is to its own text. Whether the question is covered
-at all is decided by the trained reader together with the nearest messages: are they about the guide's subject or about
-something else?
+Sections compete, and the winners are represented by their best passages. In the coach's own guide the trained reader
+says how likely a section is the answer, and whether any is. For any other guide, that ranking is the bridge: a section
+scores by what it has to say on the sections found there, and a little by how near the question is to its own text.
 
 The weights were chosen on the development questions; benchmarks/retrieval.py measures them.
 """
@@ -16,8 +13,8 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
@@ -25,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coach.guide.asked import NONE, Asked, Reading
+from coach.guide.asked import Asked, Reading
 from coach.guide.catalogue import BRIDGE, OWN
 from coach.guide.chunk import sentences, tells_of_a_study, unquoted
 from coach.guide.embed import Embedder, Vectors
@@ -34,18 +31,14 @@ from coach.types import Found, Passage
 
 __all__ = ["Retriever", "passage_beginning"]
 
-NEAREST_QUESTIONS = 5
-W_TAUGHT, W_ASKED = 1.0, 0.5  # of the scores that make a section's
 NEARNESS = 4.0  # of a passage (cosine), beside the log-likelihood of its case
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.28  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
-FOREIGN = -0.08  # a question may be foreign if messages about other things are nearer than this (cosine, difference)
-PERHAPS_FOREIGN, SURELY_FOREIGN = 0.002, 0.75  # the reader's likelihood that it is, if they are, and if they are not
+FOREIGN = 0.3  # the reader's likelihood from which a question is about something that no guide of this kind covers
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 OWN_NEAR = 0.3  # beside the coach's guide, a section of an own one counts from this similarity on; noise ends at 0.27
-FAR = 0.25  # below this similarity nothing is near at all
-INSTEAD, BESIDE = 0.1, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
+INSTEAD, BESIDE = 0.15, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.05  # and from which it is offered
 GUESS, FITTING = 0.2, 0.75  # likelihood of the first case, and of its section, below which both are a guess
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
@@ -76,27 +69,6 @@ class _Heard(NamedTuple):
     text: str
     vector: Vectors  # (dimensions,)
     reading: Reading
-    near: dict[str, Vectors]  # by section how similar its nearest messages are, rising
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Vectors of entries, each of which leads to a section."""
-
-    vectors: Vectors  # (entries, dimensions), those of a section together
-    places: Mapping[str, slice]  # of the sections
-
-    @classmethod
-    def of(cls, by_section: Mapping[str, Vectors]) -> _Group:
-        places, start = {}, 0
-        for name, rows in by_section.items():
-            places[name] = slice(start, start := start + len(rows))
-        return cls(np.concatenate(list(by_section.values())), places)
-
-    def nearest(self, vector: Vectors, top: int) -> dict[str, Vectors]:
-        """For each section the similarities of its `top` entries nearest to a vector, rising."""
-        similarity = self.vectors @ vector
-        return {name: np.sort(similarity[place])[-top:] for name, place in self.places.items()}
 
 
 class Retriever:
@@ -127,14 +99,6 @@ class Retriever:
             # Some sections have a little to say on everything; half of that advantage is taken away.
             self._kin = _standard(self._kin.T).T
             self._kin -= self._kin.mean(axis=1, keepdims=True) / 2
-        # The bridge is small and its own: held in memory, its similarities are exact and take a millisecond.
-        questions, messages = index.vectors(origin=BRIDGE, kinds=["question", "case"]), asked.messages()
-        self._messages = _Group.of(
-            {
-                name: np.concatenate([v[name] for v in (questions, messages) if name in v])
-                for name in (*self._bridge, NONE)
-            }
-        )
         self._chunks = lru_cache(KEPT_SECTIONS)(self._read_chunks)
 
     def search(self, question: str, k: int = 4, *, before: str = "") -> list[Passage]:
@@ -179,18 +143,15 @@ class Retriever:
         alone = not before or question in self._cases.values()
         texts = [question] if alone else [question, f"{before}\n{question}"]
         vectors = self._embedder.encode(texts)
-        return [
-            _Heard(text, vector, self._asked.read(text), self._messages.nearest(vector, NEAREST_QUESTIONS))
-            for text, vector in zip(texts, vectors, strict=True)
-        ]
+        return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
 
     def _rank(self, heard: Sequence[_Heard], without: Collection[str] = ()) -> list[tuple[str, float]]:
         """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
         vector = heard[0].vector
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
-        if self._foreign(heard[0]) and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
+        if heard[0].reading.foreign > FOREIGN and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
-        bridge = np.mean([self._rank_bridge(one) for one in heard], axis=0)
+        bridge = np.mean([_standard(np.array(one.reading.sections(self._bridge))) for one in heard], axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
         if self._own:
             own = _best(self._own, self._rank_own(vector, bridge, own_texts))
@@ -207,18 +168,6 @@ class Retriever:
             if likelihood >= NEARBY and section not in without:
                 found.append((chunk, likelihood))
         return sorted(found, key=lambda pair: -pair[1])
-
-    def _foreign(self, heard: _Heard) -> bool:
-        """Whether a question is rather about something that no guide of this kind covers."""
-        other = heard.near[NONE][-3:].mean()
-        about = np.sort(np.concatenate([near for name, near in heard.near.items() if name != NONE]))[-3:].mean()
-        far = about < FAR or other - about > FOREIGN
-        return heard.reading.foreign > (PERHAPS_FOREIGN if far else SURELY_FOREIGN)
-
-    def _rank_bridge(self, heard: _Heard) -> Scores:
-        taught = np.array(heard.reading.sections(self._bridge))
-        asked = np.array([heard.near[name].mean() for name in self._bridge])
-        return W_TAUGHT * _standard(taught) + W_ASKED * _standard(asked)
 
     def _rank_own(self, vector: Vectors, bridge: Scores, texts: Sequence[Neighbour]) -> Scores:
         near = self._index.nearest(vector, 200, kind="sentence", origin=OWN)

@@ -68,6 +68,9 @@ def test_a_version_taken_over_with_its_gaps_waits_for_them(guide_only: Coach) ->
         ("you blocked me so im writing from work email. I'm sorry I called you lazy", Contact.BLOCKED),
         ("got this number off your sister since you changed yours. im sorry i lied", Contact.BLOCKED),
         ("I know you asked me not to contact you again. I lied and I'm sorry.", Contact.ASKED_FOR_SPACE),
+        ("You told me on sunday that I must not write you anymore. I am sorry I told Eva.", Contact.ASKED_FOR_SPACE),
+        ('You wrote "please stop contacting me". I took your idea and I am sorry.', Contact.ASKED_FOR_SPACE),
+        ("ok so uve blocked me on insta so im trying u on here. sorry i stood u up", Contact.BLOCKED),
     ],
 )
 def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, draft: str, told: Contact) -> None:
@@ -83,6 +86,7 @@ def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, dr
         ("I know you asked for space and I kept calling. That was wrong. I'm sorry.", Contact.TALKING),
         ("The judge gave us alternate weekends, so I pick Mia up on Friday at five.", Contact.CO_PARENTING),
         ("I took you to court over a sofa. It was spite, and I'm sorry.", Contact.TALKING),
+        ("You told me not to call and I still rang you forty times. I'm sorry.", Contact.TALKING),
     ],
 )
 def test_an_open_door_stays_open(guide_only: Coach, draft: str, contact: Contact) -> None:
@@ -105,6 +109,35 @@ def test_who_hurt_the_others_body_sees_where_to_find_help(guide_only: Coach) -> 
 )
 def test_what_frightens_is_held_whatever_else_is_found_in_it(guide_only: Coach, draft: str) -> None:
     assert guide_only.review(draft).reason == reason("threat")
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Yes saturday at 15h is good for me. I bring the cake and four chairs from my work.",
+        "Dear Aunt Joan, thank you for the parcel. I hope the hip is behaving. We are all well here.",
+    ],
+)
+def test_a_friendly_message_frightens_nobody(guide_only: Coach, draft: str) -> None:
+    review = guide_only.review(draft)
+    assert (review.verdict.action, review.help) == ("ready", None)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "i guess mistakes were made and feelings got hurt last weekend and thats sad. hopefully we can learn from it",
+        "What was said about your son at my party should not have been said. I regret that it happened in my house.",
+    ],
+)
+def test_a_deed_that_nobody_did_is_vague(guide_only: Coach, draft: str) -> None:
+    assert guide_only.review(draft).reason == reason("vague")
+
+
+@pytest.mark.parametrize(("contact", "expected"), [(Contact.CO_PARENTING, "mixed"), (Contact.ASKED_FOR_SPACE, "space")])
+def test_longing_has_no_place_in_what_has_to_be_settled(guide_only: Coach, contact: Contact, expected: str) -> None:
+    review = guide_only.review("Sam's antibiotics are in the fridge door, 5ml at 8. I miss us, by the way.", contact)
+    assert review.reason == reason(expected)
 
 
 def test_words_that_would_hurt_own_nothing(guide_only: Coach) -> None:

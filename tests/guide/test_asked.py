@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.labelled import read_asked
+from coach.encoder import Encoder
 from coach.errors import ModelError
 from coach.guide import read
 from coach.guide.asked import NONE, Asked
-from coach.guide.embed import Embedder
 from coach.settings import BUILT_IN
 from tests.conftest import SETTINGS
 
@@ -35,13 +35,24 @@ def test_every_message_names_one_case_of_its_section_or_none() -> None:
             assert section in CASES or section == NONE
 
 
-def test_the_vectors_are_those_of_the_messages_that_stand_alone(embedder: Embedder) -> None:
-    vectors = ASKED.messages()
+def test_the_messages_are_those_of_the_file_as_the_reader_sees_them() -> None:
+    with np.load(BUILT_IN / "asked.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    adapter = {name: array.astype(np.float32) for name, array in arrays.items() if name.startswith("encoder.")}
+    there = [arrays["cells"][cell] for cell in arrays["messages.cell"]]
+    texts: dict[str, list[str]] = {}
     for section, phrases in read_asked(BUILT_IN / "asked.tsv").items():
-        texts = [phrase.text for phrase in phrases if phrase.alone]
-        assert len(vectors[section]) == len(texts), "python -m scripts.train_asked --go-on --steps 0"
-        ends = embedder.encode([texts[0], texts[-1]])
-        assert (vectors[section][[0, -1]] * ends).sum(axis=1) == pytest.approx(1, abs=1e-3)
+        for phrase in phrases:
+            case = next((c for c in CASES.get(section, []) if phrase.case and c.startswith(phrase.case)), "")
+            texts.setdefault(f"{section}\t{case}", []).append(phrase.text)
+    for cell, found in texts.items():
+        if not cell.startswith(NONE):  # which the guardrails' messages about other things belong to, too
+            itself = not cell.endswith("\t")
+            assert there.count(cell) == len(found) + itself, "python -m scripts.train_asked --go-on --steps 0"
+    cell = "lies\tThey asked me straight out and I lied to their face."
+    stored = arrays["messages"][there.index(cell)].astype(np.float32)
+    (vector,) = Encoder(ENCODER, adapter).encode([texts[cell][0]])
+    assert float(stored @ vector / np.linalg.norm(stored)) == pytest.approx(1, abs=1e-3)
 
 
 def test_likelihoods_add_up_to_one_and_an_unknown_section_says_nothing() -> None:

@@ -198,14 +198,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, guide: Path, e
         index.build()
 
 
-def test_another_guide_is_found_through_the_bridge_and_the_bridge_is_not(
-    tmp_path: Path, guide: Path, embedder: Embedder
-) -> None:
+def test_another_guide_is_found_through_the_bridge_and_the_bridge_is_not(tmp_path: Path, embedder: Embedder) -> None:
     other = tmp_path / "other"
-    text = "Returning borrowed items\n\nReturn things promptly and say thanks to the lender.\n\n"
-    write(other, "o.txt", text + "Damage to property\n\nAdmit that you damaged it and replace the item at your cost.\n")
-    index = Index(tmp_path / "index", guide=other, extra=tmp_path / "no", bridge=guide, embedder=embedder)
+    text = "Handing back belongings\n\nLeave what is theirs at the door and ask for nothing.\n\n"
+    write(other, "o.txt", text + "Anger after a parting\n\nLet them be angry with you, and do not defend yourself.\n")
+    bridge = SETTINGS.corpus / "05-space.md"
+    index = Index(tmp_path / "index", guide=other, extra=tmp_path / "no", bridge=bridge, embedder=embedder)
     index.build()
-    found = Retriever(index, embedder, ASKED).search("i still have my brothers bicycle")
-    assert [p.title for p in found] == ["Returning borrowed items", "Damage to property"]
+    found = Retriever(index, embedder, ASKED).search("i still have his bike and his winter coat here")
+    assert [p.title for p in found] == ["Handing back belongings", "Anger after a parting"]
     assert Retriever(index, embedder, ASKED).search("weather in paris tomorrow?") == []
