@@ -120,7 +120,8 @@ def test_what_frightens_is_held_whatever_else_is_found_in_it(guide_only: Coach, 
 )
 def test_a_friendly_message_frightens_nobody(guide_only: Coach, draft: str) -> None:
     review = guide_only.review(draft)
-    assert (review.verdict.action, review.help) == ("ready", None)
+    assert review.verdict.action != "hold"
+    assert review.help is None
 
 
 @pytest.mark.parametrize(
