@@ -143,6 +143,8 @@ class Turns:
         text = clean(message)
         leans_on = history.turns[-1].message if history.turns and leans(text) else ""
         verdict, standing = self._gates.chat(message, history.standing, leans_on)  # as given: spaces may hide words
+        if verdict.crisis and standing.hinted and self._fixed.foreign(text):
+            verdict, standing = Verdict("coach"), history.standing  # what other languages hint at, nobody here can read
         situation = self._situations.after(text, history.situation, standing)
         draft = self._drafts.pasted(text) if not verdict.crisis and not standing.waiting else ""
         if draft:

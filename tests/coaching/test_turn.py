@@ -203,6 +203,21 @@ def test_what_the_guide_does_not_cover_is_said(coach: Coach) -> None:
     assert "does not cover" in reply.text
 
 
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("Le dije a mi novia que estaba trabajando y no era verdad, qué hago ahora", "coach"),
+        ("Estoy cansado de todo y no quiero vivir", "crisis"),
+    ],
+)
+def test_in_another_language_a_danger_is_heard_where_it_is_said_outright(
+    guide_only: Coach, message: str, action: str
+) -> None:
+    reply = answer(guide_only, message)
+    assert reply.action == action
+    assert "findahelpline.com" in reply.text
+
+
 def test_a_greeting_gets_one(coach: Coach) -> None:
     assert answer(coach, "Hello!").text.startswith("Hello.")
 
