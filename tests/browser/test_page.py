@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 
 import pytest
@@ -269,6 +270,9 @@ DONE = """() => {
 BACKGROUND = "window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 500)"
 
 
+DRAWN = 500  # milliseconds between the frames of such a tab, by which it may draw later than the next one
+
+
 def test_ten_tabs_are_answered_in_the_order_in_which_they_asked(browser: Browser, address: str) -> None:
     questions = [f"I lied to her {number} times about money and she left. What do I do first?" for number in range(10)]
     with contextlib.ExitStack() as opened:
@@ -286,7 +290,9 @@ def test_ten_tabs_are_answered_in_the_order_in_which_they_asked(browser: Browser
             expect(tab.get_by_test_id("user")).to_have_text(question)
             expect(tab.get_by_test_id("bot")).to_have_count(1)
         done = [float(tab.locator("body").get_attribute("data-done") or 0) for tab in tabs]
-    assert done == sorted(done)
+    late = max(earlier - later for earlier, later in itertools.pairwise(done))
+    assert late < DRAWN
+    assert done[-1] - done[0] > 2 * DRAWN  # so that the order could be told
 
 
 def test_nothing_is_kept_in_the_browser(page: Page) -> None:
