@@ -52,10 +52,11 @@ class Situations:
     def after(self, text: str, before: Situation, standing: Standing) -> Situation:
         """What is known after a message: what was empty is filled, and how things stand follows the latest word."""
         found = {name: getattr(before, name) or self._said(name, text) for name in ("who", "did", "children", "wants")}
-        told = [contact for contact in _OPEN if self._patterns.match(contact, text)]
-        told = told or [Contact.TALKING] * self._told.in_touch(text)
         kept = before.contact if before.contact in _OPEN else None
-        return replace(before, **found, contact=standing.contact or (told[-1] if told else kept))
+        latest = Contact.TALKING if self._told.in_touch(text) else kept
+        for contact in _OPEN:
+            latest = contact if self._patterns.match(contact, text) else latest
+        return replace(before, **found, contact=standing.contact or latest)
 
     def line(self, situation: Situation) -> str:
         """The situation in one line, as it is told to the model; "" for nothing known."""
