@@ -234,7 +234,7 @@ class Coach:
     def review(
         self,
         draft: str,
-        contact: Contact = Contact.TALKING,
+        contact: Contact | str = Contact.TALKING,
         about: str = "",
         answers: str = "",
         *,
@@ -244,14 +244,15 @@ class Coach:
 
         Args:
             draft: The message, up to 6,000 characters. Of a pasted conversation, the lines marked "me:".
-            contact: How things stand between the two; it decides before the words do.
+            contact: How things stand between the two, or its name; it decides before the words do.
             about: What the writer did, in a line, for the model's rewrite.
             answers: The other person's message that the draft answers; if it asks for space, that counts.
             model: Let the chat model rewrite it, too, which takes seconds; without, the rewrite is put together
                 from the draft's own sentences.
 
         Raises:
-            InputError: The draft is empty, a single word, far too long, or not in a script that can be read.
+            InputError: The draft is empty, a single word, far too long, or not in a script that can be read; or the
+                contact is unknown.
             ModelError: The search model, which the detectors rest on, is missing or damaged.
         """
         review = self._reviewer.review(draft, contact, answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -51,6 +52,12 @@ class Contact(StrEnum):
     BLOCKED = "blocked"
     NO_CONTACT_ORDER = "no_contact_order"
     CO_PARENTING = "co_parenting"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Contact | None:
+        """A contact by its name with spaces or hyphens in it, such as "asked for space"."""
+        name = re.sub(r"[\s-]+", "_", str(value).strip().lower())
+        return next((contact for contact in cls if contact.value == name), None)
 
 
 CLOSED = (Contact.BLOCKED, Contact.ASKED_FOR_SPACE, Contact.NO_CONTACT_ORDER)

@@ -77,9 +77,13 @@ class Reviewer:
         self._foreign = foreign
         self._words: dict[str, Any] = prompts.data("review")
 
-    def review(self, draft: str, contact: Contact = Contact.TALKING, answers: str = "") -> Review:
+    def review(self, draft: str, contact: Contact | str = Contact.TALKING, answers: str = "") -> Review:
         """Review a draft; see `coach.Coach.review`."""
         clean(draft)
+        try:
+            contact = Contact(contact)
+        except ValueError as error:
+            raise InputError(f"How things stand is unknown: {contact}.", hint=f"Use {', '.join(Contact)}.") from error
         if len(draft.split()) < 2:
             raise InputError(self._words["notes"]["one_word"], hint="A sentence is enough.")
         notes = []

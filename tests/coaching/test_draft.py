@@ -93,6 +93,17 @@ def test_an_open_door_stays_open(guide_only: Coach, draft: str, contact: Contact
     assert guide_only.review(draft, contact).contact is contact
 
 
+@pytest.mark.parametrize("name", ["blocked", "no_contact_order", "No contact order", "asked-for-space"])
+def test_how_things_stand_counts_by_its_name_too(guide_only: Coach, name: str) -> None:
+    assert guide_only.review(GOOD, name).verdict.action == "hold"
+
+
+def test_an_unknown_contact_is_refused_with_the_known_ones(guide_only: Coach) -> None:
+    with pytest.raises(InputError, match="somewhere") as raised:
+        guide_only.review(GOOD, "somewhere")
+    assert "asked_for_space" in raised.value.hint
+
+
 def test_who_hurt_the_others_body_sees_where_to_find_help(guide_only: Coach) -> None:
     review = guide_only.review("I'm sorry I pushed you against the wall on Sunday. I was wrong.")
     assert review.help
