@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Adapted", "Batches", "forever", "mean", "train"]
+__all__ = ["Adapted", "Batches", "forever", "mean", "pooled", "train"]
 
 RANK = 24
 KEEP = 0.995  # of the running mean of the weights, at each step
@@ -67,9 +67,7 @@ class Adapted(nn.Module):
 
     def pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The mean and the maximum over each text's tokens, shape (texts, 2 x width)."""
-        states, wide = self.states(ids, mask), mask.unsqueeze(-1)
-        mean = (states * wide).sum(1) / wide.sum(1)
-        return torch.cat([mean, states.masked_fill(wide == 0, -1e4).amax(1)], dim=1)
+        return pooled(self.states(ids, mask), mask)
 
     def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """What is trained: the adapter, and the heads."""
@@ -82,8 +80,9 @@ class Adapted(nn.Module):
             adapter.up.data = torch.tensor(stored[f"{key}.up"].astype(np.float32))
         head: Any
         for name, head in self.heads.items() if heads else ():
-            head.weight.data = torch.tensor(stored[f"{name}.head"])
-            head.bias.data = torch.tensor(stored[f"{name}.bias"])
+            if f"{name}.head" in stored:  # a new one begins from nothing
+                head.weight.data = torch.tensor(stored[f"{name}.head"])
+                head.bias.data = torch.tensor(stored[f"{name}.bias"])
 
     def arrays(self) -> dict[str, Any]:
         """The adapter and the heads, as they are stored."""
@@ -96,6 +95,13 @@ class Adapted(nn.Module):
             found[f"{name}.head"] = head.weight.detach().numpy().astype(np.float32)
             found[f"{name}.bias"] = head.bias.detach().numpy().astype(np.float32)
         return found
+
+
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean and the maximum of token states of shape (texts, tokens, width) over each text's tokens."""
+    wide = mask.unsqueeze(-1)
+    mean = (states * wide).sum(1) / wide.sum(1)
+    return torch.cat([mean, states.masked_fill(wide == 0, -1e4).amax(1)], dim=1)
 
 
 class LowRank(nn.Module):
@@ -196,11 +202,13 @@ def train(
 
 
 def mean(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The mean of two trainings' arrays, which have the same heads: often better than either on what neither has seen.
+    """The mean of two trainings' arrays: often better than either on what neither has seen.
+
+    What only one of them has, a new head, stays as it is.
 
     The mean of two low-rank changes has twice their rank; it is cut down to theirs again, which keeps 99 % of it.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {name: array for name, array in other.items() if name not in one}
     for name, array in one.items():
         if name.endswith(".down"):
             up = name.removesuffix("down") + "up"

@@ -32,11 +32,12 @@ from benchmarks.labelled import (
     read_replies,
 )
 from coach.guardrails.policy import Policy
-from coach.guardrails.signals import ANY, CLASSES, CRITERIA, REPLY_KINDS
+from coach.guardrails.signals import ANY, CLASSES, CRITERIA, DOORS, REPLY_KINDS
 from coach.guide.asked import NONE
 from coach.guide.chunk import sentences
 from coach.guide.read import find, read
-from scripts.adapter import Adapted, Batches, forever, mean, train
+from coach.types import Contact
+from scripts.adapter import Adapted, Batches, forever, mean, pooled, train
 from scripts.retelling import Retelling
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +46,7 @@ SEED = 20261123
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 READERS = ("chat", "draft")
 OFTEN = 4  # times that a text is learnt from whose kind is rare among the others and is not among people
-RARE = ("_long_", "_contrast_", "_veiled_")  # in the names of such files
+RARE = ("_long_", "_contrast_", "_veiled_", "_subtle_")  # in the names of such files
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
 # chat_asked.tsv. The other messages of asked.tsv are innocent.
 TOUCHY = frozenset(
@@ -74,7 +75,7 @@ class Training:
             self.model = Adapted(encoder, {name: (size, True) for name, size in sizes.items()})
         else:
             heads = {"draft": (len(tactics) + 1, False), "criteria": (len(CRITERIA), False)}
-            self.model = Adapted(encoder, heads | {"named": (len(tactics), True)})
+            self.model = Adapted(encoder, heads | {"named": (len(tactics), True), "door": (len(DOORS), True)})
             for name in heads:
                 nn.init.constant_(self.model.heads[name].bias, -3.0)  # type: ignore[arg-type]  # most carry nothing
             nn.init.constant_(self.model.heads["draft"].bias[-1:], -1.0)  # type: ignore[index]  # but some tactic
@@ -131,6 +132,10 @@ class Training:
         if spans:
             named = self.model.heads["named"](torch.stack(spans))
             loss = loss + functional.cross_entropy(named, torch.stack(names), label_smoothing=0.05)
+        if rows := [row for row, draft in enumerate(batch) if door_of(draft)]:
+            doors = torch.tensor([DOORS.index(door_of(batch[row])) for row in rows])
+            found = self.model.heads["door"](pooled(states[rows], mask[rows]))
+            loss = loss + 0.5 * functional.cross_entropy(found, doors, label_smoothing=0.02)
         return loss
 
     def _criteria(self, batch: Sequence[Draft]) -> Tensor:
@@ -175,6 +180,18 @@ def _words(
 def class_of(example: Chat) -> str:
     """The class that the chat head must find."""
     return example.about[0] if example.action == "crisis" else example.action
+
+
+def door_of(draft: Draft) -> str:
+    """Whether the draft itself says that the other closed the door; "" where that is not known.
+
+    Where somebody goes round a no it was marked, but mostly as what can be mended; those are left out.
+    """
+    if draft.contact not in (Contact.TALKING, Contact.SILENT):
+        return ""
+    if "boundary_violation" in draft.tactics:
+        return "closed" if draft.verdict == "hold" and not draft.tactics & {"threat", "self_harm_leverage"} else ""
+    return "open" if draft.verdict != "hold" else ""
 
 
 def gathered(folder: Path) -> dict[str, list[Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from coach.guardrails.crisis import Signs
@@ -27,6 +26,7 @@ SURE_LEVER = 0.85  # the same of a lever where the reader of messages hears no w
 HEARD = 0.08  # probability from which it hears them
 WORRY = 0.9  # probability of a danger, as the reader of messages sees it, from which help is shown
 ORDER, ORDER_PARENTS = 0.5, 0.9  # the same of a court order; parents write of courts that forbade nothing
+CLOSED = 0.3  # probability that the draft itself says that the door is closed
 AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 400  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 150
@@ -64,7 +64,6 @@ class Drafts:
         self._phrases = Patterns(prompts / "guardrails" / "phrases.yaml")
         self._signs = signs
         self._signals = signals
-        self._read = lru_cache(8)(signals.chat)  # a draft as the reader of messages sees it
 
     def judge(self, text: str, contact: Contact) -> Judgement:
         """The verdict with its reason; a door that the draft itself says is closed counts as closed.
@@ -73,7 +72,7 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         contact = self.told(text, contact)
-        heard = self._read(text)
+        heard = self._signals.chat(text)
         lever = heard.classes["self_harm"] + heard.classes["redirect"] * heard.tactics["self_harm_leverage"]
         outright = {"threat": GRAVE_TACTIC, "self_harm_leverage": GRAVE_TACTIC if lever >= HEARD else SURE_LEVER}
         spans, parts = self._signals.draft(text, GRAVE_TACTIC, outright)
@@ -113,12 +112,12 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         sure = ORDER_PARENTS if contact is Contact.CO_PARENTING else ORDER
-        if self._patterns.match("court", text) and self._read(text).classes["legal_order"] >= sure:
+        if self._patterns.match("court", text) and self._signals.chat(text).classes["legal_order"] >= sure:
             return Contact.NO_CONTACT_ORDER
         if contact in (Contact.TALKING, Contact.SILENT):
             if self._patterns.match("closed_blocked", text):
                 return Contact.BLOCKED
-            if self._patterns.match("closed_space", text):
+            if self._patterns.match("closed_space", text) or self._signals.closed(text) >= CLOSED:
                 return Contact.ASKED_FOR_SPACE
         return contact
 
@@ -128,7 +127,7 @@ class Drafts:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        classes = self._read(text).classes
+        classes = self._signals.chat(text).classes
         if classes["self_harm"] >= WORRY:
             return "self_harm"
         violent = classes["violence_by_user"] >= WORRY or self._patterns.match("violence", text)

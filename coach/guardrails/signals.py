@@ -15,6 +15,7 @@ import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,15 @@ from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
 from coach.guardrails.normalise import normalise
 
-__all__ = ["ANY", "CLASSES", "CRITERIA", "REPLY_KINDS", "Reading", "Signals", "Span"]
+__all__ = ["ANY", "CLASSES", "CRITERIA", "DOORS", "REPLY_KINDS", "Reading", "Signals", "Span"]
 
 CLASSES = ("coach", "off_topic", "redirect", "self_harm", "violence_by_user", "violence_to_user", "legal_order")
 CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
 ANY = "any"  # the last column of the head for drafts: words that carry some tactic, whichever
+DOORS = ("open", "closed")  # as far as a draft itself says
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
+REMEMBERED = 8  # texts as a reader sees them; a draft is looked at several times
 WINDOW = 400  # tokens read at once, of the 510 that the encoder can; longer texts are read in pieces that overlap
 OVERLAP = 40
 PART = 0.5  # probability of a part of an apology
@@ -77,6 +80,7 @@ class Signals:
         self._tactics = tuple(tactics)
         self._readers: dict[str, _Reader] = {}
         self._lock = threading.Lock()
+        self._windows = lru_cache(REMEMBERED)(self._read)
 
     def chat(self, text: str) -> Reading:
         """Read a message to the coach. Of a long one, the part that is furthest from innocent counts.
@@ -149,7 +153,16 @@ class Signals:
             zip(REPLY_KINDS, self._windows("chat", normalise(sentence).text)[0].texts("reply").tolist(), strict=True)
         )
 
-    def _windows(self, task: str, text: str) -> list[_Window]:
+    def closed(self, text: str) -> float:
+        """How likely it is that a draft itself says that the other one wants no word from the writer, 0 to 1.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        windows = self._windows("draft", normalise(text).text)
+        return max(float(window.texts("door")[DOORS.index("closed")]) for window in windows)
+
+    def _read(self, task: str, text: str) -> list[_Window]:
         """The text as a reader sees it, piece by piece where it is long."""
         reader = self._loaded(task)
         (ids,), (offsets,) = reader.encoder.tokens([text])

@@ -285,7 +285,8 @@ def test_where_no_section_fits_well_the_coach_asks_what_was_meant(guide_only: Co
     asking._search = Unsure()
     reply = last(asking.reply("well. thursday happened, and then the aunt")).reply
     assert "in one plain sentence" in reply.text
-    assert reply.text.count("?") == 1
+    asked = re.sub(r'"[^"]*"', "", reply.text)  # what the guide lets them say is no question to them
+    assert asked.count("?") == 1
 
 
 def test_where_an_answer_would_be_a_guess_the_coach_asks_once_which_case_is_meant(guide_only: Coach) -> None:
