@@ -1,7 +1,7 @@
 """What the answers are like: `python -m benchmarks.answers [--model NAME ...] [--plain] [--limit N] [--blind FILE]`.
 
-Plays questions that nothing was tuned on (`test` and `told_test`: benchmarks/questions/; `late`: the innocent messages
-of benchmarks/cases/late_chat.tsv), conversations and messages that fish for agreement (benchmarks/cases/), and prints
+Plays questions that nothing was tuned on (`test`, `told_test`, `natural_test`: benchmarks/questions/; `late`: the
+innocent messages of benchmarks/cases/late_chat.tsv), conversations and messages that fish for agreement, and prints
 for each model: what became of them, how much of the answers is supported by the passage that it cites, who wrote
 them, how long and how plain they are, what is said twice, what should never be said, and what it took. `--plain` plays
 the questions through the usual chain, too: the same model and passages, stuffed into the prompt, no gates. `--blind`
@@ -45,7 +45,7 @@ def main() -> None:
     """Play, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", default=["none"], help="names of the catalog, or none")
-    parser.add_argument("--set", default="test", choices=("test", "told_test", "late"))
+    parser.add_argument("--set", default="test", choices=("test", "told_test", "natural_test", "late"))
     parser.add_argument("--limit", type=int, default=10_000, help="questions, and messages that fish, at most")
     parser.add_argument("--skip", type=int, default=0, help="questions that are left out at the beginning")
     parser.add_argument("--conversations", type=int, default=20)

@@ -155,12 +155,15 @@ class Coach:
         """
         return self._opened().search(clean(question), k, before=before)
 
-    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+    def consult(
+        self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = (), within: bool = False
+    ) -> Found:
         """What to answer a question from, and what else may have been meant by it.
 
-        Arguments and errors are those of `search`, but for the sections `without`, which are passed over.
+        Arguments and errors are those of `search`, but for the sections `without`, which are passed over, and
+        `within`, for what is known to be about the guide's subject.
         """
-        return self._opened().consult(clean(question), most, before=before, without=without)
+        return self._opened().consult(clean(question), most, before=before, without=without, within=within)
 
     def _opened(self) -> Retriever:
         with self._index_lock:

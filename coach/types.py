@@ -91,6 +91,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()  # the gravest first
     crisis: Danger | None = None
     hints: frozenset[Danger] = frozenset()  # what a coached message may touch on
+    within: bool = field(default=False, compare=False)  # surely about what a guide of this kind covers
 
 
 @dataclass(frozen=True, slots=True)

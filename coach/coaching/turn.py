@@ -79,7 +79,9 @@ class _Written:
 class Search(Protocol):
     """Finds passages of the guide."""
 
-    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+    def consult(
+        self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = (), within: bool = False
+    ) -> Found:
         """At most so many passages to answer from, and what else may have been meant."""
         ...
 
@@ -274,7 +276,7 @@ class Turns:
         harmed = verdict.hints - {"legal_order"} or history.standing.danger
         without = (*(() if harmed else GRAVE), *(() if ordered else (LEGAL,)))
         question, before = query(text, history)
-        found = self._search.consult(question, self._passages, before=before, without=without)
+        found = self._search.consult(question, self._passages, before=before, without=without, within=verdict.within)
         passages = [passage for passage in found.passages if passage.trusted or self._harmless(passage)]
         if point := pointed_at(text, history):
             point = replace(point, excerpt=" ".join(unquoted(point.text)))

@@ -31,6 +31,7 @@ HINT_ORDER = 0.05  # the same for a legal order, which words of law bring near
 REDIRECT = 0.3
 REDIRECT_CLOSED = 0.25  # when the other person has closed the door
 OFF_TOPIC = 0.5
+WITHIN = 0.1  # probability of another subject below which the guide is asked, whatever the search makes of it
 FINE = 0.35  # probability that a sentence of the coach must have of being fine
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
@@ -108,7 +109,7 @@ class Gates:
             hints.discard("legal_order")
         if said:
             hints.add(said.danger)
-        return Verdict("coach", hints=frozenset(hints)), now
+        return Verdict("coach", hints=frozenset(hints), within=reading.classes["off_topic"] < WITHIN), now
 
     def reply(self, sentence: str) -> Verdict:
         """Whether a sentence of the coach's model may be shown.

@@ -35,7 +35,7 @@ NEARNESS = 4.0  # of a passage (cosine), beside the log-likelihood of its case
 W_DIRECT = 0.2  # for another guide's own text, beside 1 for the bridge
 SHARPNESS = 0.28  # of the ranking when it is read as likelihoods; smaller is sharper
 SPREAD = 1.0  # the same where the ranking serves as the bridge: more sections have their say
-FOREIGN = 0.1  # the reader's likelihood from which a question is about something that no guide of this kind covers
+FOREIGN = 0.3  # the reader's likelihood from which a question is about something that no guide of this kind covers
 OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 OWN_NEAR = 0.3  # beside the coach's guide, a section of an own one counts from this similarity on; noise ends at 0.27
 INSTEAD, BESIDE = 0.15, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
@@ -111,14 +111,16 @@ class Retriever:
         with self._index.catalogue() as db:
             return self._passages(db, heard, self._rank(heard)[:k])
 
-    def consult(self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = ()) -> Found:
+    def consult(
+        self, question: str, most: int = 3, *, before: str = "", without: Collection[str] = (), within: bool = False
+    ) -> Found:
         """What to answer from: `most` passages at most, from few sections, and what else may have been meant.
 
-        The sections `without` are passed over.
+        The sections `without` are passed over. What is known to be `within` the guide's subject is never foreign.
         """
         heard = self._hear(question, before)
         with self._index.catalogue() as db:
-            ranked = self._rank(heard, without)
+            ranked = self._rank(heard, without, within=within)
             chosen = [pair for pair in ranked[:most] if pair[1] >= LIKELY or pair == ranked[0]]
             chosen += chosen[:1] * (min(most, PASSAGES_A_SECTION) - len(chosen))
             passages = self._passages(db, heard, chosen)
@@ -145,11 +147,14 @@ class Retriever:
         vectors = self._embedder.encode(texts)
         return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
 
-    def _rank(self, heard: Sequence[_Heard], without: Collection[str] = ()) -> list[tuple[str, float]]:
+    def _rank(
+        self, heard: Sequence[_Heard], without: Collection[str] = (), *, within: bool = False
+    ) -> list[tuple[str, float]]:
         """The sections and how likely each is the answer, the best first, guides in turn; none if it is foreign."""
         vector = heard[0].vector
         own_texts = self._index.nearest(vector, 100, kind="text", origin=OWN) if self._own else []
-        if heard[0].reading.foreign > FOREIGN and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
+        foreign = heard[0].reading.foreign > FOREIGN and not within
+        if foreign and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
         bridge = np.mean([_standard(np.array(one.reading.sections(self._bridge))) for one in heard], axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []

@@ -313,3 +313,10 @@ def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_
 
 def test_where_it_is_plain_what_was_meant_nothing_else_is_offered(guide_only: Coach) -> None:
     assert answer(guide_only, "They just walked out, should I go after them?").nearby == ()
+
+
+def test_what_is_surely_about_two_people_is_never_called_another_subject(guide_only: Coach) -> None:
+    message = "How to apologize to my father, we do not speak about feelings in our family and he is 81"
+    reply = answer(guide_only, message)
+    assert reply.action == "coach"
+    assert reply.passages
