@@ -14,7 +14,7 @@ from coach import Coach, Contact
 from coach.coaching.draft import own_lines, sentence_spans
 from coach.coaching.rewrite import Rewriter, faults
 from coach.errors import InputError
-from coach.types import Review
+from coach.types import CLOSED, Review
 from tests.coaching.test_turn import Scripted
 from tests.conftest import SETTINGS, answer
 
@@ -91,6 +91,19 @@ def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, dr
 )
 def test_an_open_door_stays_open(guide_only: Coach, draft: str, contact: Contact) -> None:
     assert guide_only.review(draft, contact).contact is contact
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "hey its me, messages from my number dont get to u any more so this is my mates phone. sorry i called u a liar",
+        "You took my name off your door and my calls don't get through, so I write from my neighbour's. I lied to you.",
+    ],
+)
+def test_a_closed_door_is_heard_where_no_phrase_says_it(guide_only: Coach, draft: str) -> None:
+    review = guide_only.review(draft)
+    assert review.contact in CLOSED
+    assert review.verdict.action == "hold"
 
 
 @pytest.mark.parametrize("name", ["blocked", "no_contact_order", "No contact order", "asked-for-space"])
