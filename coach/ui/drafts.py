@@ -79,7 +79,7 @@ class DraftTab:
         here = f"review {request.session_hash}"
         stop = self._running.begin(here)  # and end the rewrite of what the tab asked for before
         try:
-            review = self._coach.review(draft, Contact(contact), answers=answers)
+            review = self._coach.review(draft, contact, answers=answers)
             body = review_page.body(review, reviews, self._coach.policy, words)
             danger = review.help.danger if review.help else None
             near = help_card(review.help, words)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -12,10 +11,7 @@ from hypothesis import strategies as st
 
 from coach import Coach, Contact
 from coach.coaching.draft import own_lines, sentence_spans
-from coach.coaching.rewrite import Rewriter, faults
 from coach.errors import InputError
-from coach.types import CLOSED, Review
-from tests.coaching.test_turn import Scripted
 from tests.conftest import SETTINGS, answer
 
 WORDS = yaml.safe_load((SETTINGS.prompts / "review.yaml").read_text(encoding="utf-8"))
@@ -71,6 +67,16 @@ def test_a_version_taken_over_with_its_gaps_waits_for_them(guide_only: Coach) ->
         ("You told me on sunday that I must not write you anymore. I am sorry I told Eva.", Contact.ASKED_FOR_SPACE),
         ('You wrote "please stop contacting me". I took your idea and I am sorry.', Contact.ASKED_FOR_SPACE),
         ("ok so uve blocked me on insta so im trying u on here. sorry i stood u up", Contact.BLOCKED),
+        (  # here and below, no phrase says it
+            "hey its me, messages from my number dont get to u any more so this is my mates phone. sorry i called u "
+            "a liar",
+            Contact.ASKED_FOR_SPACE,
+        ),
+        (
+            "You took my name off your door and my calls don't get through, so I write from my neighbour's. I lied to "
+            "you.",
+            Contact.ASKED_FOR_SPACE,
+        ),
     ],
 )
 def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, draft: str, told: Contact) -> None:
@@ -91,19 +97,6 @@ def test_a_closed_door_of_which_the_draft_speaks_is_closed(guide_only: Coach, dr
 )
 def test_an_open_door_stays_open(guide_only: Coach, draft: str, contact: Contact) -> None:
     assert guide_only.review(draft, contact).contact is contact
-
-
-@pytest.mark.parametrize(
-    "draft",
-    [
-        "hey its me, messages from my number dont get to u any more so this is my mates phone. sorry i called u a liar",
-        "You took my name off your door and my calls don't get through, so I write from my neighbour's. I lied to you.",
-    ],
-)
-def test_a_closed_door_is_heard_where_no_phrase_says_it(guide_only: Coach, draft: str) -> None:
-    review = guide_only.review(draft)
-    assert review.contact in CLOSED
-    assert review.verdict.action == "hold"
 
 
 @pytest.mark.parametrize("name", ["blocked", "no_contact_order", "No contact order", "asked-for-space"])
@@ -265,38 +258,6 @@ def test_findings_are_exact_under_odd_characters(noise: list[str]) -> None:
 
 
 WITHOUT = Coach.open(settings=SETTINGS.model_copy(update={"model": "none"}))
-
-
-def rewritten(coach: Coach, text: str) -> Review:
-    review = coach.review(BAD)
-    return Rewriter(coach.drafts, coach.prompts, lambda: Scripted(text)).rewrite(review)
-
-
-def test_a_rewrite_that_passes_is_shown(guide_only: Coach) -> None:
-    text = "Hey Sam. For a year I lied to you about the loan. [It was my choice, if you can say so.]"
-    assert rewritten(guide_only, text).rewrite_source == "model"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        BAD,
-        "Hey Sam. For a year I lied to you about the loan, and it was my choice.",  # that is theirs to say
-        "Hey Sam. For 3 years I lied to you about the loan. [It was my choice, if you can say so.]",
-        "Hey Sam. I lied to you about the loan. I told Peter about it. [It was my choice, if you can say so.]",
-        "Hey Sam. I lied to you about the loan. Call me or we are done. [It was my choice, if you can say so.]",
-        "My darling, every star above Venice reminds me how foolish I behaved, and tomorrow I shall begin therapy.",
-        "",
-    ],
-)
-def test_a_rewrite_that_echoes_invents_or_slips_is_not(guide_only: Coach, text: str) -> None:
-    assert rewritten(guide_only, text).rewrite_source == "draft"
-
-
-def test_a_rewrite_that_loses_the_sorry_is_not_shown(guide_only: Coach) -> None:
-    review = replace(guide_only.review(BAD), rewrite="Sam, I lied to you about the loan for a year. I am sorry.")
-    assert faults("I am sorry, Sam. For a year I lied to you about the loan.", review) == []
-    assert faults("For a year I lied to you about the loan, Sam.", review) == ["the sorry is lost"]
 
 
 def test_quotes_hold_whole_words_and_numbers(guide_only: Coach) -> None:
