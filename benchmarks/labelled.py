@@ -4,7 +4,7 @@ r"""The labelled messages, drafts and replies that the guardrails and the search
     drafts   contact <tab> verdict <tab> text with [[tactic: the words that carry it]]
     criteria text with [[part of an apology: the words that show it]]
     replies  kind <tab> text
-    asked    section of the guide <tab> text <tab> the first words of the case that answers it, if one does
+    asked    section of the guide <tab> text <tab> the case that answers it, if one does
 
 Actions and verdicts are those of `coach.types`, tactics those of policy.yaml; a newline in a text is written \n.
 """

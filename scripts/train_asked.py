@@ -80,13 +80,8 @@ def main() -> None:
     options = parser.parse_args()
     cases = cases_of(CORPUS)
     cells = [f"{section}\t{case}" for section, found in cases.items() for case in ("", *found)] + [f"{NONE}\t"]
-    examples = [
-        Sentence(
-            f"{section}\t{next((c for c in cases.get(section, ()) if p.case and c.startswith(p.case)), '')}", p.text
-        )
-        for section, phrases in read_asked(CORPUS / "asked.tsv").items()
-        for p in phrases
-    ]
+    messages = read_asked(CORPUS / "asked.tsv")
+    examples = [Sentence(f"{section}\t{p.case}", p.text) for section, asked in messages.items() for p in asked]
     examples += [Sentence(name, case) for name in cells if (case := name.split("\t")[1])]
     for file in sorted(EXAMPLES.glob("chat_*.tsv")):
         examples += [Sentence(f"{NONE}\t", chat.text) for chat in read_chat(file) if chat.action == "off_topic"]

@@ -41,6 +41,7 @@ OWN_NEAR = 0.3  # beside the coach's guide, a section of an own one counts from 
 INSTEAD, BESIDE = 0.15, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.05  # and from which it is offered
 GUESS, FITTING = 0.2, 0.75  # likelihood of the first case, and of its section, below which both are a guess
+FIRM = 0.65  # likelihood of the first case below which its section says nothing else: that makes a mistake louder
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
@@ -131,6 +132,8 @@ class Retriever:
             surest = max(math.exp(one.reading.case(passages[0].section, passages[0].case)) for one in heard)
             if surest < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
+            if passages[0].case and first < FIRM:
+                passages = [p for p in passages if p is passages[0] or p.section != passages[0].section]
             said = {passage.case for passage in passages}
             cases = [(chunk, p) for chunk, p in likely if self._cases[chunk] not in said]
             instead = None

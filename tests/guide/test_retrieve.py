@@ -4,6 +4,7 @@ import pytest
 
 from coach import Coach
 from coach.errors import InputError
+from coach.guide import retrieve
 from coach.settings import Settings
 from tests.conftest import answer, write
 
@@ -57,6 +58,16 @@ def test_an_answer_rests_on_few_sections(guide_only: Coach) -> None:
     passages = guide_only.consult("I lied to her about money for two years. What do I do first?").passages
     assert [p.section for p in passages[:2]] == ["money", "money"]
     assert len({p.id for p in passages}) == len(passages)
+
+
+@pytest.mark.parametrize(("firm", "sections"), [(0.0, ["money", "money"]), (1.1, ["money"])])
+def test_a_case_that_is_not_firm_is_all_that_its_section_says(
+    guide_only: Coach, monkeypatch: pytest.MonkeyPatch, firm: float, sections: list[str]
+) -> None:
+    monkeypatch.setattr(retrieve, "FIRM", firm)
+    passages = guide_only.consult("I lied to her about money for two years. What do I do first?").passages
+    assert passages[0].case
+    assert [p.section for p in passages] == sections
 
 
 @pytest.mark.parametrize(
