@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.labelled import Chat, Draft, Mark, Sentence, among
+from coach.types import Contact
 
 __all__ = ["Retelling", "told_besides"]
 
@@ -34,7 +35,7 @@ class Retelling:
         chance: What decides how.
         parts: The parts of everyday questions, plain.yaml.
         plain: Harmless messages to join others with.
-        ready: Good drafts to join others with.
+        ready: Good drafts to join others with, by how things stand.
         asides: What people tell besides, asides.txt.
     """
 
@@ -43,7 +44,7 @@ class Retelling:
         chance: random.Random,
         parts: dict[str, list[str]],
         plain: Sequence[str],
-        ready: Sequence[str],
+        ready: Mapping[Contact, Sequence[str]],
         asides: Sequence[str],
     ) -> None:
         self._chance = chance
@@ -86,9 +87,9 @@ class Retelling:
 
     def _lengthened(self, draft: Draft) -> Draft:
         """A draft with a good one before or after it, at times."""
-        if self._chance.random() > JOINED or len(draft.text) > 400:
+        if self._chance.random() > JOINED or len(draft.text) > 400 or draft.contact not in self._ready:
             return draft
-        other = self._chance.choice(self._ready)
+        other = self._chance.choice(self._ready[draft.contact])
         if self._chance.random() < 0.5:
             return replace(draft, text=f"{draft.text} {other}")
         moved = tuple(Mark(m.tactics, m.start + len(other) + 1, m.end + len(other) + 1) for m in draft.marks)

@@ -5,7 +5,7 @@ reader of messages (prompts/guardrails/signals.npz), which already knows a confe
 corpus/asked.npz, an adapter to the encoder, a head over the guide's cases, and the messages as that encoder sees them.
 Seeded; nothing is fetched. Run it after a case, a section or many messages were added; `--go-on --steps 900` starts
 from the weights that are there and takes a third of the time; what is written then is the mean of the weights before
-and after. `--go-on --steps 0` keeps the weights and takes up new messages, 4 minutes.
+and after, or with `--whole` those after. `--go-on --steps 0` keeps the weights and takes up new messages, 4 minutes.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2400, help="of 32 messages")
     parser.add_argument("--go-on", action="store_true", help="from the weights that are there, after new messages")
+    parser.add_argument("--whole", action="store_true", help="then write what was learnt, not the mean of both")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--out", type=Path, default=CORPUS / "asked.npz")
     options = parser.parse_args()
@@ -113,7 +114,7 @@ def main() -> None:
 
     before = model.arrays() if options.go_on else {}
     found = train(model, loss, options.steps, RATES, gently=options.go_on)
-    found = mean(before, found) if options.go_on else found
+    found = mean(before, found) if options.go_on and not options.whole else found
     np.savez_compressed(options.out, cells=np.array(cells), **found, **vectors(options.encoder, found, cells, examples))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)
 

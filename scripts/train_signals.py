@@ -32,7 +32,7 @@ from benchmarks.labelled import (
     read_replies,
 )
 from coach.guardrails.policy import Policy
-from coach.guardrails.signals import ANY, CLASSES, CRITERIA, DOORS, REPLY_KINDS
+from coach.guardrails.signals import ANY, CLASSES, CRITERIA, DOORS, MIXTURES, REPLY_KINDS
 from coach.guide.asked import NONE
 from coach.guide.chunk import sentences
 from coach.guide.read import find, read
@@ -45,6 +45,7 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261123
 RATES = {"chat": (1e-3, 5e-3), "draft": (8e-4, 8e-4)}  # of the adapter, and of the heads
 READERS = ("chat", "draft")
+OPEN = (Contact.TALKING, Contact.SILENT, Contact.ASKED_FOR_SPACE, Contact.CO_PARENTING)  # with good drafts
 OFTEN = 4  # times that a text is learnt from whose kind is rare among the others and is not among people
 RARE = ("_long_", "_contrast_", "_veiled_", "_subtle_")  # in the names of such files
 # Sections about which people ask for a tactic as often as not; messages about them are labelled one by one in
@@ -71,11 +72,12 @@ class Training:
         self._chance = random.Random(SEED)  # noqa: S311 - a seeded shuffle, not a secret
         self._reader = reader
         if reader == "chat":
-            sizes = {"chat": len(CLASSES), "chat_tactics": len(tactics), "reply": len(REPLY_KINDS)}
-            self.model = Adapted(encoder, {name: (size, True) for name, size in sizes.items()})
+            wholes = {"chat": len(CLASSES), "chat_tactics": len(tactics), "reply": len(REPLY_KINDS)}
+            self.model = Adapted(encoder, {name: (size, True) for name, size in wholes.items()})
         else:
             heads = {"draft": (len(tactics) + 1, False), "criteria": (len(CRITERIA), False)}
-            self.model = Adapted(encoder, heads | {"named": (len(tactics), True), "door": (len(DOORS), True)})
+            wholes = {"named": len(tactics), "door": len(DOORS), "mixture": len(MIXTURES)}
+            self.model = Adapted(encoder, heads | {name: (size, True) for name, size in wholes.items()})
             for name in heads:
                 nn.init.constant_(self.model.heads[name].bias, -3.0)  # type: ignore[arg-type]  # most carry nothing
             nn.init.constant_(self.model.heads["draft"].bias[-1:], -1.0)  # type: ignore[index]  # but some tactic
@@ -85,7 +87,7 @@ class Training:
             self._chance,
             yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8")),
             [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"],
-            [e.text for e in examples["drafts"] if e.verdict == "ready"],
+            {how: [e.text for e in examples["drafts"] if e.verdict == "ready" and e.contact is how] for how in OPEN},
             (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines(),
         )
         sizes = {"chat": 32, "drafts": 24, "criteria": 16, "replies": 24}
@@ -132,10 +134,11 @@ class Training:
         if spans:
             named = self.model.heads["named"](torch.stack(spans))
             loss = loss + functional.cross_entropy(named, torch.stack(names), label_smoothing=0.05)
-        if rows := [row for row, draft in enumerate(batch) if door_of(draft)]:
-            doors = torch.tensor([DOORS.index(door_of(batch[row])) for row in rows])
-            found = self.model.heads["door"](pooled(states[rows], mask[rows]))
-            loss = loss + 0.5 * functional.cross_entropy(found, doors, label_smoothing=0.02)
+        for head, kinds, kind_of in (("door", DOORS, door_of), ("mixture", MIXTURES, mixture_of)):
+            if told := [(row, kinds.index(kind)) for row, draft in enumerate(batch) if (kind := kind_of(draft))]:
+                rows, wanted = zip(*told, strict=True)
+                found = self.model.heads[head](pooled(states[list(rows)], mask[list(rows)]))
+                loss = loss + 0.5 * functional.cross_entropy(found, torch.tensor(wanted), label_smoothing=0.02)
         return loss
 
     def _criteria(self, batch: Sequence[Draft]) -> Tensor:
@@ -194,6 +197,16 @@ def door_of(draft: Draft) -> str:
     return "open" if draft.verdict != "hold" else ""
 
 
+def mixture_of(draft: Draft) -> str:
+    """Whether a draft between parents speaks of the two of them, too; "" where that is not known.
+
+    What can be mended though no words in it carry a tactic can be mended for that.
+    """
+    if draft.contact is not Contact.CO_PARENTING or draft.verdict == "hold" or draft.marks:
+        return ""
+    return "mixed" if draft.verdict == "revise" else "plain"
+
+
 def gathered(folder: Path) -> dict[str, list[Any]]:
     """All labelled examples, by kind."""
     read_as: dict[str, Any] = {
@@ -227,6 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=READERS, help="one of the readers; the other stays as it is")
     parser.add_argument("--go-on", action="store_true", help="from the weights that are there, after new examples")
+    parser.add_argument("--whole", action="store_true", help="then write what was learnt, not the mean of both")
     parser.add_argument("--steps", type=int, default=2600, help="of 32 messages or 24 drafts")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--examples", type=Path, default=EXAMPLES)
@@ -247,7 +261,7 @@ def main() -> None:
             training.model.restore(before)
         print(f"{name}:", flush=True)
         found = train(training.model, training.loss, options.steps, RATES[name], gently=options.go_on)
-        found = mean(before, found) if options.go_on else found
+        found = mean(before, found) if options.go_on and not options.whole else found
         arrays |= {f"{name}/{key}": array for key, array in found.items()}
     np.savez_compressed(options.out, **arrays)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", flush=True)

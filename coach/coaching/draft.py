@@ -14,7 +14,7 @@ from typing import Any, Literal
 from coach.coaching.message import clean
 from coach.coaching.prompt import Prompts
 from coach.errors import InputError
-from coach.guardrails.drafts import LONG, Drafts, Judgement
+from coach.guardrails.drafts import LONG, MIXED, Drafts, Judgement
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Span
 from coach.types import Contact, Criterion, Danger, Finding, Help, Passage, Review
@@ -24,7 +24,6 @@ __all__ = ["SORRY", "Reviewer", "compose", "made_how", "sentence_spans"]
 MOST = 5  # findings shown; more cannot be taken in
 SHORT = 130  # words up to which an apology is short
 PART_NAMES = ("harm", "own", "impact", "remorse", "change", "free")
-NOT_PRACTICAL = ("harm", "own", "impact", "remorse")  # what a message about the children leaves out
 _END = re.compile(  # of a sentence; a line and an emoji end one, "Mrs." does not
     r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?…]+[\"'”’)]*(?=\s|$)"
     r"|\n+|(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\s+(?=\w)"
@@ -107,7 +106,7 @@ class Reviewer:
         if filled != draft and (judged.verdict.action == "ready" or judged.reason == "vague"):
             judged = replace(judged, verdict=replace(judged.verdict, action="revise"), reason="gaps")
         if judged.reason == "mixed":
-            start, end = self._drafts.mixed_in(filled, judged.parts)
+            start, end = mixed_in(filled, self._drafts)[0]
             notes.append(self._words["notes"]["mixed"].format(words=draft[start:end].strip()))
         words = self._words["reasons"][judged.reason]
         findings = merged(judged.verdict.findings)[:MOST]
@@ -224,6 +223,13 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def mixed_in(text: str, drafts: Drafts) -> list[tuple[int, int]]:
+    """Which sentences of a message between parents speak of the two of them, the likeliest first; at least one."""
+    chances = {span: drafts.mixed(text[slice(*span)]) for span in sentence_spans(text)}
+    ranked = sorted(chances, key=lambda span: -chances[span])
+    return [span for span in ranked if chances[span] >= MIXED] or ranked[:1]
+
+
 def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gaps: dict[str, str]) -> Composed:
     """The draft's own good sentences, with gaps where something is missing, and whether there were any.
 
@@ -235,7 +241,8 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
     text, now = draft, judged
     for _ in range(4):  # what is left is judged again, since a sentence may read otherwise without its neighbour
         drop = [(f.start, f.end) for f in now.verdict.findings]
-        drop += [(p.start, p.end) for p in now.parts if p.name == "ask" or (practical and p.name in NOT_PRACTICAL)]
+        drop += [(p.start, p.end) for p in now.parts if p.name == "ask"]
+        drop += mixed_in(text, drafts) if now.reason == "mixed" else []
         text = _without(text, drop, [(p.start, p.end) for p in now.parts if p.name in PART_NAMES and not practical])
         if not text:
             break

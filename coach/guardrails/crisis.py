@@ -19,6 +19,7 @@ from coach.types import Danger, Help
 __all__ = ["DANGERS", "HelpLines", "Sign", "Signs"]
 
 DANGERS: tuple[Danger, ...] = get_args(Danger)
+FEW = 16  # words in which somebody who mourns asks how to say sorry
 _ABROAD = "_abroad"  # ends the names of groups in other languages
 
 
@@ -140,6 +141,10 @@ class Signs:
     def somebody_else(self, text: str) -> bool:
         """Whether the life in danger is rather somebody else's than the writer's."""
         return self._patterns.match("somebody_else", text)
+
+    def mourning(self, text: str) -> bool:
+        """Whether a few words are about somebody else who has died, and about nothing that speaks of danger."""
+        return len(text.split()) <= FEW and self._patterns.match("mourning", text)
 
     def misunderstood(self, text: str) -> bool:
         """Whether a person says that they were misunderstood."""

@@ -6,7 +6,6 @@ How things stand decides first: to somebody who has blocked the writer, the best
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
-__all__ = ["LONG", "Drafts", "Judgement"]
+__all__ = ["LONG", "MIXED", "Drafts", "Judgement"]
 
 TACTIC = 0.85  # probability of a span's strongest words
 GRAVE = {"threat": "threat", "self_harm_leverage": "lever"}  # tactics that make a hold, and the reason's name
@@ -27,10 +26,9 @@ HEARD = 0.08  # probability from which it hears them
 WORRY = 0.9  # probability of a danger, as the reader of messages sees it, from which help is shown
 ORDER, ORDER_PARENTS = 0.5, 0.9  # the same of a court order; parents write of courts that forbade nothing
 CLOSED = 0.3  # probability that the draft itself says that the door is closed
-AMENDS = ("impact", "remorse", "ask")  # what has no place where only practical things are to be said
 LONG = 400  # words; beyond it a message asks for more time than it may
 LONG_LOGISTICS = 150
-BRIEF = 30  # words up to which a sorry may stand beside something practical for parents
+MIXED = 0.25  # probability that parents speak of the two of them beside the children
 _QUOTED = re.compile(r"^[\"“](.+)[\"”].*$", re.DOTALL)  # a draft in quotation marks, and a question about it
 LETTER = 12  # words from which a message in the chat may be a draft though nothing says so
 
@@ -133,12 +131,13 @@ class Drafts:
         violent = classes["violence_by_user"] >= WORRY or self._patterns.match("violence", text)
         return "violence_by_user" if violent else None
 
-    def mixed_in(self, text: str, parts: Sequence[Span]) -> tuple[int, int]:
-        """The words that have no place in a practical message, of one that was judged to be mixed."""
-        if longing := self._patterns.places("longing", text):
-            return longing[0]
-        best = max((part for part in parts if part.name in AMENDS), key=lambda part: part.confidence)
-        return best.start, best.end
+    def mixed(self, text: str) -> float:
+        """How likely it is that words between parents are about the two of them, 0 to 1.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        return 1.0 if self._patterns.match("longing", text) else self._signals.mixed(text)
 
     def asks_for_space(self, message: str) -> bool:
         """Whether the message that a draft answers asks the writer to keep away."""
@@ -158,16 +157,15 @@ class Drafts:
             return "hold", "danger", danger
         if contact is Contact.BLOCKED:
             return "hold", "blocked", None
-        logistics, longing = (self._patterns.match(name, text) for name in ("logistics", "longing"))
-        amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
-        practical = logistics and not amends and not longing
         if contact is Contact.ASKED_FOR_SPACE:
-            return ("ready", "practical", None) if practical and not findings else ("hold", "space", None)
+            amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
+            practical = self._patterns.match("logistics", text) and not self._patterns.match("longing", text)
+            fine = practical and not amends and not findings
+            return ("ready", "practical", None) if fine else ("hold", "space", None)
         if findings:
             return "revise", "tactic", None
         if contact is Contact.CO_PARENTING:
-            late = parts & set(AMENDS) == {"remorse"} and words <= BRIEF and logistics  # "running late, sorry"
-            if longing or (amends and not late):
+            if self.mixed(text) >= MIXED:
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
         named = parts & {"harm", "impact"} or self._patterns.match("specific", text)

@@ -22,7 +22,8 @@ from coach.types import CLOSED, Contact, Danger, Finding, Standing, Verdict
 __all__ = ["Gates"]
 
 CRISIS = 0.4  # probability of any danger from which the crisis page is shown
-CRISIS_DOUBTFUL = 0.15  # the same, where innocence is less likely still
+CRISIS_DOUBTFUL = 0.15  # the same, where innocence is less likely still, and a request not much likelier:
+LEVER = 0.5  # share of a request's probability that it must reach, since a lever sounds like danger
 SAID = 0.06  # the same, of danger that is said in so many words
 CALM = 0.05  # probability of any danger below which a message speaks of none
 LAST = 0.8  # probability of a wish to die below which, under an order, a last letter is rather one more letter
@@ -79,6 +80,8 @@ class Gates:
                 return _in_danger(said.danger, now)
             raise
         danger = _danger(reading, said)
+        if danger == "self_harm" and not said and self._signs.mourning(text):
+            danger = None
         if danger and not said and leans_on:
             danger = _danger(self._signals.chat(f"{leans_on}\n{text}"), None)
         ordered = before is not None and before.contact is now.contact is Contact.NO_CONTACT_ORDER
@@ -147,7 +150,8 @@ def _danger(reading: Reading, said: Sign | None) -> Danger | None:
     if said and said.meant and (said.abroad or total >= SAID):
         return said.danger
     innocent = reading.classes["coach"] + reading.classes["off_topic"]
-    return likely if total >= CRISIS or total >= max(CRISIS_DOUBTFUL, innocent) else None
+    lever = LEVER * reading.classes["redirect"]
+    return likely if total >= CRISIS or total >= max(CRISIS_DOUBTFUL, innocent, lever) else None
 
 
 def _in_danger(danger: Danger, now: Standing) -> tuple[Verdict, Standing]:

@@ -2,9 +2,9 @@
 
 Two readers, each a small encoder with an adapter of its own: one for messages, one for drafts. Heads on top of them
 say what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has written,
-which words of a draft carry which tactic, and which show a part of an apology. They were trained by
-`python -m scripts.train_signals` and know nothing of the conversation; what follows from what they find is decided
-in `coach.guardrails.gates`.
+which words of a draft carry which tactic, which show a part of an apology, and whether it shows a closed door or mixes
+two matters. They were trained by `python -m scripts.train_signals` and know nothing of the
+conversation; what follows from what they find is decided in `coach.guardrails.gates` and `coach.guardrails.drafts`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,23 @@ from coach.encoder import Array, Encoder, pooled
 from coach.errors import ModelError
 from coach.guardrails.normalise import normalise
 
-__all__ = ["ANY", "CLASSES", "CRITERIA", "DOORS", "REPLY_KINDS", "Reading", "Signals", "Span"]
+__all__ = [
+    "ANY",
+    "CLASSES",
+    "CRITERIA",
+    "DOORS",
+    "MIXTURES",
+    "REPLY_KINDS",
+    "Reading",
+    "Signals",
+    "Span",
+]
 
 CLASSES = ("coach", "off_topic", "redirect", "self_harm", "violence_by_user", "violence_to_user", "legal_order")
 CRITERIA = ("harm", "own", "impact", "remorse", "change", "free", "ask")
 ANY = "any"  # the last column of the head for drafts: words that carry some tactic, whichever
 DOORS = ("open", "closed")  # as far as a draft itself says
+MIXTURES = ("plain", "mixed")  # whether parents speak of the two of them, too
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
 REMEMBERED = 8  # texts as a reader sees them; a draft is looked at several times
@@ -159,8 +170,19 @@ class Signals:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        windows = self._windows("draft", normalise(text).text)
-        return max(float(window.texts("door")[DOORS.index("closed")]) for window in windows)
+        return self._most("door", DOORS.index("closed"), text)
+
+    def mixed(self, text: str) -> float:
+        """How likely it is that a draft between parents speaks of the two of them beside the children, 0 to 1.
+
+        Raises:
+            ModelError: The encoder is missing or damaged.
+        """
+        return self._most("mixture", MIXTURES.index("mixed"), text)
+
+    def _most(self, head: str, answer: int, text: str) -> float:
+        """The probability of one answer of a head over drafts, in the piece of the text where it is highest."""
+        return max(float(window.texts(head)[answer]) for window in self._windows("draft", normalise(text).text))
 
     def _read(self, task: str, text: str) -> list[_Window]:
         """The text as a reader sees it, piece by piece where it is long."""

@@ -158,6 +158,25 @@ def test_longing_has_no_place_in_what_has_to_be_settled(guide_only: Coach, conta
     assert review.reason == reason(expected)
 
 
+@pytest.mark.parametrize(
+    ("draft", "expected"),
+    [
+        ("Kit bag is in the hall, practice at 5.30. The house is so quiet since you left.", "mixed"),
+        ("Ten minutes late for pickup, sorry. Tram is stuck.", "practical"),
+        ("I told Leo that you forgot his match. It was me, I've told him so, and I'm sorry.", "practical"),
+    ],
+)
+def test_parents_may_say_sorry_for_what_is_about_the_children(guide_only: Coach, draft: str, expected: str) -> None:
+    assert guide_only.review(draft, Contact.CO_PARENTING).reason == reason(expected)
+
+
+def test_what_is_mixed_in_is_quoted_and_left_out_of_the_rewrite(guide_only: Coach) -> None:
+    first, second = "Her swimming bag is packed, back at 5.30.", "I still think of the summer we met."
+    review = guide_only.review(f"{first} {second}", Contact.CO_PARENTING)
+    assert any("summer" in note and "swimming" not in note for note in review.notes)
+    assert review.rewrite == first
+
+
 def test_words_that_would_hurt_own_nothing(guide_only: Coach) -> None:
     review = guide_only.review("I took money from your account. I'm sorry. You made me do it with your nagging.")
     assert "You made me do it with your nagging" in " ".join(finding.quote for finding in review.findings)
@@ -366,6 +385,8 @@ def test_only_what_is_plainly_necessary_goes_to_somebody_who_asked_for_space(
         ("so this is what happened\ni lied about the loan and she found the letters from the bank", False),
         ("can i send her flowers\nshe has not answered for two weeks and i lied about the loan", False),
         ("what do you think of her answer: thanks for telling me, i need time to think about it", False),
+        ("thank you so much, you really helped me today, i feel calmer", False),
+        ("is there any way to apologise to someone who blocked you everywhere without being creepy", False),
         ("here is the family calendar:\nMON swim\nTUE dentist\nWED ring grandma\nTHU bins", False),
     ],
 )
