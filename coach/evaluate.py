@@ -90,9 +90,10 @@ def claims(reply: Reply) -> Iterator[tuple[str, Passage]]:
 
 
 def supported(coach: Coach, sentence: str, passage: Passage) -> bool:
-    """Whether the passage says something near enough to a sentence, in its text or in what it gives to say."""
-    lines = [*sentences(f"{passage.takeaway}\n{passage.text}"), *passage.say, passage.ask]
-    words = re.sub(r"^\W+|\W+$", "", sentence.split(': "', 1)[-1].split(": ", 1)[-1])
+    """Whether the passage says something near enough to a sentence, in its case, its text or what it gives to say."""
+    lines = [*sentences(f"{passage.takeaway}\n{passage.text}"), *passage.say, passage.ask, passage.case]
+    said = re.split(r'(?::|rather) "', sentence, maxsplit=1)[-1]  # without the words that lead to a quotation
+    words = re.sub(r"^\W+|\W+$", "", said.split(": ", 1)[-1])
     if plain(words) in plain(" ".join(lines)):
         return True
     vectors = coach.embedder.encode([words, *(line for line in lines if line)])

@@ -157,15 +157,17 @@ class Drafts:
             return "hold", "danger", danger
         if contact is Contact.BLOCKED:
             return "hold", "blocked", None
+        amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
+        logistics = self._patterns.match("logistics", text)
         if contact is Contact.ASKED_FOR_SPACE:
-            amends = bool(parts & {"remorse", "ask"}) or {"harm", "impact"} <= parts
-            practical = self._patterns.match("logistics", text) and not self._patterns.match("longing", text)
+            practical = logistics and not self._patterns.match("longing", text)
             fine = practical and not amends and not findings
             return ("ready", "practical", None) if fine else ("hold", "space", None)
         if findings:
             return "revise", "tactic", None
         if contact is Contact.CO_PARENTING:
-            if self.mixed(text) >= MIXED:
+            about_children = logistics or self._patterns.match("third", text)
+            if self.mixed(text) >= MIXED or (amends and not about_children):
                 return "revise", "mixed", None
             return ("revise", "long", None) if words > LONG_LOGISTICS else ("ready", "practical", None)
         named = parts & {"harm", "impact"} or self._patterns.match("specific", text)
