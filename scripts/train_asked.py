@@ -34,6 +34,7 @@ EXAMPLES = ROOT / "prompts" / "guardrails" / "examples"
 SEED = 20261124
 RATES = (1e-3, 5e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
+OFTEN = 3  # times that a new message is learnt from when weights go on
 
 Arrays = dict[str, Any]
 
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400, help="of 32 messages")
     parser.add_argument("--go-on", action="store_true", help="from the weights that are there, after new messages")
     parser.add_argument("--whole", action="store_true", help="then write what was learnt, not the mean of both")
+    parser.add_argument("--new", type=int, default=0, help="how many messages at the end of the file are new: learnt from more often")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--out", type=Path, default=CORPUS / "asked.npz")
     options = parser.parse_args()
@@ -101,7 +103,10 @@ def main() -> None:
         model.restore(reader, heads=False)
     batches = Batches(options.encoder, chance)
     asides = (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines()
-    stream = forever(examples, lambda example: told(example, asides, chance), SIZE, chance)
+    lines = (CORPUS / "asked.tsv").read_text(encoding="utf-8").splitlines()
+    new = {line.split("\t")[1].replace("\\n", "\n") for line in lines[len(lines) - options.new :]}
+    often = [example for example in examples if example.text in new] * (OFTEN - 1)
+    stream = forever([*examples, *often], lambda example: told(example, asides, chance), SIZE, chance)
 
     def loss(_: int) -> Tensor:
         batch = next(stream)
