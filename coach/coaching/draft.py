@@ -256,7 +256,7 @@ def compose(draft: str, contact: Contact, judged: Judgement, drafts: Drafts, gap
     there |= {part.name for part in judged.parts if clear and draft[part.start : part.end] in text}
     greeting, rest = _greeting(text if clear else draft)
     hello = _greeting(draft)[0]
-    if not greeting and all(f.start >= len(hello) for f in judged.verdict.findings):  # it went with its sentence
+    if not greeting and all(f.end > len(hello) for f in judged.verdict.findings):  # it went with its sentence
         greeting = hello
     kept = _pieces(rest) if clear else []
     if not re.search(r"[A-Z]", draft):  # as the writer writes
