@@ -77,7 +77,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400, help="of 32 messages")
     parser.add_argument("--go-on", action="store_true", help="from the weights that are there, after new messages")
     parser.add_argument("--whole", action="store_true", help="then write what was learnt, not the mean of both")
-    parser.add_argument("--new", type=int, default=0, help="how many messages at the end of the file are new: learnt from more often")
+    parser.add_argument(
+        "--new", type=int, default=0, help="how many messages at the end of the file are new: learnt from more often"
+    )
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--out", type=Path, default=CORPUS / "asked.npz")
     options = parser.parse_args()
