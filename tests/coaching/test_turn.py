@@ -16,7 +16,7 @@ from coach.guide.chunk import sentences
 from coach.types import Found, Message, Usage
 from tests.conftest import answer, unclear
 
-QUESTION = "I hid a loan and a card from her for two years and she left. How do I start?"
+QUESTION = "I lied to her about money for two years and she left. What do I do first?"
 
 
 class Scripted:

@@ -55,7 +55,7 @@ def test_passages_are_numbered_come_from_different_sections_and_know_their_place
 
 
 def test_an_answer_rests_on_few_sections(guide_only: Coach) -> None:
-    passages = guide_only.consult("I hid debts from her for two years. How do I start?").passages
+    passages = guide_only.consult("I lied to her about money for two years. What do I do first?").passages
     assert [p.section for p in passages[:2]] == ["money", "money"]
     assert len({p.id for p in passages}) == len(passages)
 
