@@ -5,7 +5,7 @@ reader of messages (prompts/guardrails/signals.npz), which already knows a confe
 corpus/asked.npz, an adapter to the encoder, a head over the guide's cases, and the messages as that encoder sees them.
 Seeded; nothing is fetched. Run it after a case, a section or many messages were added; `--go-on --steps 900` starts
 from the weights that are there and takes a third of the time; what is written then is the mean of the weights before
-and after, or with `--whole` those after. `--go-on --steps 0` keeps the weights and takes up new messages, 4 minutes.
+and after, or with `--whole` those after. `--go-on --steps 0` keeps the weights and takes up new messages, 11 minutes.
 """
 
 from __future__ import annotations
