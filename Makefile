@@ -13,9 +13,10 @@ setup: .venv/ready
 	@$(COACH) setup
 
 test: .venv/ready-dev
-	@echo "== models for the tests (190 MB, once)"
+	@echo "== models for the tests (630 MB, once)"
 	@$(COACH) models pull smollm2-135m
 	@$(COACH) models pull all-minilm-l6-v2
+	@$(COACH) models pull all-mpnet-base-v2
 	@echo "== tests"
 	@.venv/bin/python -m pytest $(ARGS)
 

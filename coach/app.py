@@ -57,7 +57,7 @@ class Coach:
             bridge=configuration.BUILT_IN,
             embedder=SentenceTransformerEmbedder(encoder),
         )
-        self._asked = Asked(encoder, configuration.BUILT_IN / "asked.npz")
+        self._asked = Asked(settings.models_dir / catalog.READER.name, configuration.BUILT_IN / "asked.npz")
         self.model_path = choose_model(settings)
         self.model_error = ""  # why there is no model although one was wanted
         self._retriever: Retriever | None = None

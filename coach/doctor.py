@@ -50,10 +50,9 @@ def examine() -> list[Check]:
         checks.append(Check("llama.cpp", True, "llama-cpp-python is installed"))
     except CoachError as error:
         checks.append(Check("llama.cpp", False, error.message, error.hint))
-    embedder = download.installed(catalog.EMBEDDER, settings.models_dir)
-    checks.append(
-        Check("search model", embedder, catalog.EMBEDDER.name if embedder else "missing", "Run `coach setup`.")
-    )
+    missing = [model.name for model in catalog.SEARCH if not download.installed(model, settings.models_dir)]
+    found = f"{', '.join(missing)} missing" if missing else ", ".join(model.name for model in catalog.SEARCH)
+    checks.append(Check("search models", not missing, found, "Run `coach setup`."))
     try:
         model = choose_model(settings)
         none_wanted = settings.model == "none"

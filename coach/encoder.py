@@ -1,9 +1,10 @@
-"""all-MiniLM-L6-v2 in NumPy: texts in, token states or sentence vectors out.
+"""all-MiniLM-L6-v2 and all-mpnet-base-v2 in NumPy: texts in, token states or sentence vectors out.
 
-Six transformer layers are a few matrix products. Computing them here takes no import of PyTorch, which
+Transformer layers are a few matrix products. Computing them here takes no import of PyTorch, which
 costs seconds and half a gigabyte, so the guardrails can read a message before anything else is warm. The
 weights are the published ones; an adapter may change them a little (see `coach.guardrails.signals` and
-`coach.guide.asked`).
+`coach.guide.asked`). MPNet (Song et al. 2020, arXiv 2004.09297) is a BERT whose attention also hears how far
+apart two tokens are.
 """
 
 from __future__ import annotations
@@ -25,15 +26,10 @@ __all__ = ["Array", "Encoder", "pooled"]
 Array = npt.NDArray[np.float32]
 
 HEADS = 12
-# The linear maps of a layer, by what is computed side by side.
-_LINEAR = (
-    tuple(f"attention.self.{part}" for part in ("query", "key", "value")),
-    ("attention.output.dense",),
-    ("intermediate.dense",),
-    ("output.dense",),
-)
-EPSILON = 1e-12
 _WORDS = "embeddings.word_embeddings.weight"
+_TYPES = "embeddings.token_type_embeddings.weight"  # BERT has them
+_DISTANCES = "encoder.relative_attention_bias.weight"  # MPNet has them: (distances, heads)
+FARTHEST = 128  # tokens from which distances are no longer told apart
 NOTHING = np.float32(-1e9)  # added where a text has no token
 
 
@@ -65,8 +61,9 @@ class Encoder:
             ) from error
         self._tokenizer.enable_truncation(longest)
         self._tokenizer.no_padding()
+        linear = self._published.family.linear
         self._changes = [
-            [_Change.of(adapter, [f"encoder.layer.{number}.{part}.weight" for part in parts]) for parts in _LINEAR]
+            [_Change.of(adapter, [f"encoder.layer.{number}.{part}.weight" for part in parts]) for parts in linear]
             for number in range(len(self._published.layers))
         ]
 
@@ -76,7 +73,7 @@ class Encoder:
         return [e.ids for e in encoded], [e.offsets for e in encoded]
 
     def states(self, ids: Sequence[Sequence[int]]) -> list[Array]:
-        """The last layer's states of tokenised texts, each of shape (tokens, 384)."""
+        """The last layer's states of tokenised texts, each of shape (tokens, width)."""
         found: list[Array] = [np.empty((0, 0), np.float32)] * len(ids)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for start in range(0, len(order), 16):  # texts of like length together, so that little is padding
@@ -88,6 +85,7 @@ class Encoder:
                 padded[row, : len(ids[i])] = ids[i]
                 mask[row, ..., : len(ids[i])] = 0
             x = self._published.embedded(padded)
+            mask = mask + self._published.distances(longest)
             for layer, changes in zip(self._published.layers, self._changes, strict=True):
                 x = layer(x, mask, changes)
             x = x.reshape(len(batch), longest, -1)
@@ -96,35 +94,82 @@ class Encoder:
         return found
 
     def encode(self, texts: Sequence[str]) -> Array:
-        """Sentence vectors of unit length, shape (texts, 384): the mean of each text's token states."""
+        """Sentence vectors of unit length, shape (texts, width): the mean of each text's token states."""
         if not texts:
             return np.zeros((0, self._published.width), np.float32)
         means = np.stack([state.mean(axis=0) for state in self.states(self.tokens(texts)[0])])
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
 
+class _Family(NamedTuple):
+    """What the parts of a kind of encoder are called."""
+
+    linear: tuple[tuple[str, ...], ...]  # the linear maps of a layer, by what is computed side by side
+    first_norm: str
+    first_place: int  # the number of a text's first place; those before it are for padding
+    epsilon: float  # added to a variance
+
+
+_BERT = _Family(
+    (
+        ("attention.self.query", "attention.self.key", "attention.self.value"),
+        ("attention.output.dense",),
+        ("intermediate.dense",),
+        ("output.dense",),
+    ),
+    "attention.output.LayerNorm",
+    0,
+    1e-12,
+)
+_MPNET = _Family(
+    (
+        ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+        ("attention.attn.o",),
+        ("intermediate.dense",),
+        ("output.dense",),
+    ),
+    "attention.LayerNorm",
+    2,
+    1e-5,
+)
+
+
 class _Published:
-    """The weights as they were published; those of the words, half of the file, are read where they are needed."""
+    """The weights as they were published; they stay in the file and are read where they are needed."""
 
     def __init__(self, folder: Path) -> None:
-        from safetensors import safe_open
-
-        file = folder / "model.safetensors"
-        self._words = _mapped(file, _WORDS)
-        with safe_open(file, framework="np") as stored:
-            weights = {name: stored.get_tensor(name) for name in stored.keys() if name != _WORDS}  # noqa: SIM118
-        self._places = (
-            weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-        )
-        self._norm = _pair(weights, "embeddings.LayerNorm")
+        weights = _mapped(folder / "model.safetensors")
+        self.family = _MPNET if _DISTANCES in weights else _BERT
+        self._words = weights[_WORDS]
+        self._places = weights["embeddings.position_embeddings.weight"][self.family.first_place :]
+        if _TYPES in weights:
+            self._places = self._places + weights[_TYPES][0]
+        self._norm = _Norm.of(weights, "embeddings.LayerNorm", self.family)
+        self._far = weights.get(_DISTANCES)
         self.width = self._words.shape[1]
         count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-        self.layers = [_Layer(weights, f"encoder.layer.{number}") for number in range(count)]
+        self.layers = [_Layer(weights, f"encoder.layer.{number}", self.family) for number in range(count)]
 
     def embedded(self, ids: npt.NDArray[np.int64]) -> Array:
         """What the first layer reads, shape (texts x tokens, width), of ids of shape (texts, tokens)."""
         x = self._words[ids] + self._places[: ids.shape[1]]
-        return _normalise(x.reshape(-1, self.width), *self._norm)
+        return self._norm(x.reshape(-1, self.width))
+
+    def distances(self, tokens: int) -> Array:
+        """What is added to the attention between tokens for how far apart they are, shape (1, heads, tokens, tokens).
+
+        Near distances have a number each, farther ones share one, as in T5 (Raffel et al. 2020, arXiv 1910.10683).
+        """
+        if self._far is None:
+            return np.zeros((1, 1, 1, 1), np.float32)
+        apart = np.arange(tokens)[None, :] - np.arange(tokens)[:, None]
+        half = len(self._far) // 2
+        near = half // 2
+        size = np.abs(apart)
+        share = np.log(np.maximum(size, 1) / near) / math.log(FARTHEST / near)
+        farther = np.minimum(near + (share * (half - near)).astype(np.int64), half - 1)
+        number = np.where(size < near, size, farther) + half * (apart > 0)
+        return np.asarray(self._far[number].transpose(2, 0, 1)[None], np.float32)
 
 
 _in_use: weakref.WeakValueDictionary[Path, _Published] = weakref.WeakValueDictionary()  # by folder
@@ -150,15 +195,35 @@ class _Change(NamedTuple):
         return cls(np.ascontiguousarray(down, np.float32), together)
 
 
+class _Norm(NamedTuple):
+    """Brings each state to mean 0 and variance 1, then scales and moves it."""
+
+    weight: Array
+    bias: Array
+    epsilon: float
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Array], name: str, family: _Family) -> _Norm:
+        """That of a part of an encoder."""
+        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], family.epsilon)
+
+    def __call__(self, x: Array) -> Array:
+        x -= x.mean(axis=-1, keepdims=True)
+        x /= np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(self.epsilon))
+        x *= self.weight
+        x += self.bias
+        return x
+
+
 class _Linear:
     """A linear map, or several of the same input side by side."""
 
     def __init__(self, weights: Mapping[str, Array], names: Sequence[str]) -> None:
-        self._weight = np.concatenate([weights[f"{name}.weight"] for name in names]).T.copy()
+        self._weights = [weights[f"{name}.weight"].T for name in names]
         self._bias = np.concatenate([weights[f"{name}.bias"] for name in names])
 
     def __call__(self, x: Array, change: _Change | None) -> Array:
-        y: Array = x @ self._weight
+        y: Array = np.hstack([x @ weight for weight in self._weights])
         y += self._bias
         if change:
             y += x @ change.down @ change.up
@@ -168,11 +233,11 @@ class _Linear:
 class _Layer:
     """One transformer layer: attention, then a feed-forward network, each added and normalised."""
 
-    def __init__(self, weights: Mapping[str, Array], name: str) -> None:
-        linear = [_Linear(weights, [f"{name}.{part}" for part in parts]) for parts in _LINEAR]
+    def __init__(self, weights: Mapping[str, Array], name: str, family: _Family) -> None:
+        linear = [_Linear(weights, [f"{name}.{part}" for part in parts]) for parts in family.linear]
         self._mix, self._out, self._wide, self._narrow = linear
-        self._first_norm = _pair(weights, f"{name}.attention.output.LayerNorm")
-        self._second_norm = _pair(weights, f"{name}.output.LayerNorm")
+        self._first_norm = _Norm.of(weights, f"{name}.{family.first_norm}", family)
+        self._second_norm = _Norm.of(weights, f"{name}.output.LayerNorm", family)
 
     def __call__(self, x: Array, mask: Array, changes: Sequence[_Change | None]) -> Array:
         """Token states in, shape (texts x tokens, width), and out; `mask` has shape (texts, 1, 1, tokens)."""
@@ -186,9 +251,9 @@ class _Layer:
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         context = (scores @ value).transpose(0, 2, 1, 3).reshape(-1, width)
-        x = _normalise(x + self._out(context, changes[1]), *self._first_norm)
+        x = self._first_norm(x + self._out(context, changes[1]))
         wide = _gelu(self._wide(x, changes[2]))
-        return _normalise(x + self._narrow(wide, changes[3]), *self._second_norm)
+        return self._second_norm(x + self._narrow(wide, changes[3]))
 
 
 def pooled(states: Array) -> Array:
@@ -196,24 +261,17 @@ def pooled(states: Array) -> Array:
     return np.concatenate([states.mean(axis=0), states.max(axis=0)])
 
 
-def _mapped(file: Path, name: str) -> Array:
-    """An array of a safetensors file, left there: a length in 8 bytes, the places in JSON, then the arrays."""
-    with file.open("rb") as opened:
-        start = int.from_bytes(opened.read(8), "little")
-        place = json.loads(opened.read(start))[name]
-    return np.memmap(file, np.float32, "r", 8 + start + place["data_offsets"][0], tuple(place["shape"]))
-
-
-def _pair(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    return weights[f"{name}.weight"], weights[f"{name}.bias"]
-
-
-def _normalise(x: Array, weight: Array, bias: Array) -> Array:
-    x -= x.mean(axis=-1, keepdims=True)
-    x /= np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
-    x *= weight
-    x += bias
-    return x
+def _mapped(file: Path) -> dict[str, Array]:
+    """The arrays of a safetensors file, left there: a length in 8 bytes, the places in JSON, then the arrays."""
+    stored = np.memmap(file, np.uint8, "r")
+    start = 8 + int.from_bytes(stored[:8].tobytes(), "little")
+    places = json.loads(stored[8:start].tobytes())
+    found = {}
+    for name, place in places.items():
+        if place.get("dtype") == "F32":
+            first, last = (start + offset for offset in place["data_offsets"])
+            found[name] = np.asarray(stored[first:last]).view(np.float32).reshape(place["shape"])
+    return found
 
 
 def _gelu(x: Array) -> Array:

@@ -20,26 +20,38 @@ RANK = 24
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 256  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
-LINEAR = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-)
+# The linear maps of a layer that are changed, by the kind of encoder.
+LINEAR = {
+    "bert": (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+        "intermediate.dense",
+        "output.dense",
+    ),
+    "mpnet": (
+        "attention.attn.q",
+        "attention.attn.k",
+        "attention.attn.v",
+        "attention.attn.o",
+        "intermediate.dense",
+        "output.dense",
+    ),
+}
 
 
 class Adapted(nn.Module):
     """The encoder with an adapter, and heads on top of it.
 
     Args:
-        folder: The encoder, all-MiniLM-L6-v2.
+        folder: The encoder, all-MiniLM-L6-v2 or all-mpnet-base-v2.
         heads: For each head the number of its answers; and whether it reads a text as a whole (its pooled tokens,
             twice the encoder's width) or each token.
+        first: The first layer that is changed, counted from 0.
     """
 
-    def __init__(self, folder: Path, heads: Mapping[str, tuple[int, bool]]) -> None:
+    def __init__(self, folder: Path, heads: Mapping[str, tuple[int, bool]], first: int = 0) -> None:
         super().__init__()
         from transformers import AutoModel
 
@@ -47,8 +59,8 @@ class Adapted(nn.Module):
         self.base.requires_grad_(False)
         self.base.eval()  # no dropout: it takes as long as the layers, and masked words do as well
         self.adapters: dict[str, LowRank] = {}
-        for number, layer in enumerate(self.base.encoder.layer):
-            for name in LINEAR:
+        for number, layer in list(enumerate(self.base.encoder.layer))[first:]:
+            for name in LINEAR[self.base.config.model_type]:
                 part: Any = layer
                 *path, last = name.split(".")
                 for step in path:

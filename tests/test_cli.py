@@ -102,7 +102,7 @@ def test_doctor_says_what_is_missing_and_what_to_do(settings: Settings, tmp_path
     assert done.returncode == 1
     assert not checks["index"]["good"]
     assert checks["index"]["remedy"] == "Run `coach index`."
-    assert checks["search model"]["good"]
+    assert checks["search models"]["good"]
 
 
 @pytest.mark.usefixtures("coach")

@@ -23,6 +23,19 @@ def test_the_vectors_are_those_of_sentence_transformers() -> None:
     assert np.abs(EncoderEmbedder(FOLDER).encode(texts) - theirs).max() < 1e-4
 
 
+@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "all-mpnet-base-v2"])
+def test_the_states_are_those_of_transformers(name: str) -> None:
+    import torch
+    from transformers import AutoModel
+
+    encoder, theirs = Encoder(SETTINGS.models_dir / name), AutoModel.from_pretrained(SETTINGS.models_dir / name)
+    tokens, _ = encoder.tokens(["sorry", "I lied to her about money for two years and she left. 😔", "word " * 180, ""])
+    for ids, found in zip(tokens, encoder.states(tokens), strict=True):
+        with torch.no_grad():
+            expected = theirs(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+        assert np.abs(found - expected).max() < 1e-4
+
+
 def test_an_answer_on_a_built_index_needs_no_pytorch(coach: Coach, settings: Settings) -> None:
     assert coach.index.current()
     code = (

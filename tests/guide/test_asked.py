@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from benchmarks.labelled import read_asked
-from coach.encoder import Encoder
 from coach.errors import ModelError
 from coach.guide import read
 from coach.guide.asked import NONE, Asked
 from coach.settings import BUILT_IN
 from tests.conftest import SETTINGS
 
-ENCODER = SETTINGS.models_dir / "all-minilm-l6-v2"
+ENCODER = SETTINGS.models_dir / "all-mpnet-base-v2"
 ASKED = Asked(ENCODER, BUILT_IN / "asked.npz")
 CASES = {
     section.id: [block.case for block in section.blocks if block.case]
@@ -32,25 +31,6 @@ def test_every_message_names_one_case_of_its_section_or_none() -> None:
         for phrase in phrases:
             assert phrase.case in ("", *CASES.get(section, [])), (section, phrase)
             assert section in CASES or section == NONE
-
-
-def test_the_messages_are_those_of_the_file_as_the_reader_sees_them() -> None:
-    with np.load(BUILT_IN / "asked.npz") as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    adapter = {name: array.astype(np.float32) for name, array in arrays.items() if name.startswith("encoder.")}
-    there = [arrays["cells"][cell] for cell in arrays["messages.cell"]]
-    texts: dict[str, list[str]] = {}
-    for section, phrases in read_asked(BUILT_IN / "asked.tsv").items():
-        for phrase in phrases:
-            texts.setdefault(f"{section}\t{phrase.case}", []).append(phrase.text)
-    for cell, found in texts.items():
-        if not cell.startswith(NONE):  # which the guardrails' messages about other things belong to, too
-            itself = not cell.endswith("\t")
-            assert there.count(cell) == len(found) + itself, "python -m scripts.train_asked --go-on --steps 0"
-    cell = "lies\tThey asked me straight out and I lied to their face."
-    stored = arrays["messages"][there.index(cell)].astype(np.float32)
-    (vector,) = Encoder(ENCODER, adapter).encode([texts[cell][0]])
-    assert float(stored @ vector / np.linalg.norm(stored)) == pytest.approx(1, abs=1e-3)
 
 
 def test_likelihoods_add_up_to_one_and_an_unknown_section_says_nothing() -> None:

@@ -19,7 +19,7 @@ from coach.guide.retrieve import Retriever
 from coach.settings import CHECKOUT, Settings
 from tests.conftest import SETTINGS, write
 
-ASKED = Asked(SETTINGS.models_dir / "all-minilm-l6-v2", SETTINGS.corpus / "asked.npz")
+ASKED = Asked(SETTINGS.models_dir / "all-mpnet-base-v2", SETTINGS.corpus / "asked.npz")
 BRIDGE = """# Bikes
 
 ## Giving the bike back {#give-back}

