@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from coach import Coach
 from coach.guide.embed import Embedder
 from coach.llm.llama import LlamaEngine
 from coach.settings import Settings, load
-from coach.types import Conversation, Done, Reply
+from coach.types import Conversation, Done, Found, Reply
 
 SETTINGS = load()
 STARTER = SETTINGS.models_dir / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -65,10 +65,15 @@ def answer(coach: Coach, message: str, conversation: Conversation | None = None)
     return last.reply
 
 
+def told_where(coach: Coach, fits: Callable[[Found], bool]) -> str:
+    """The first of the development messages for which the search finds what fits."""
+    texts = (question.text for name in ("told_dev", "oblique_dev") for question in load_questions(name, "sections"))
+    return next(text for text in texts if coach.check(text).action == "coach" and fits(coach.consult(text)))
+
+
 def unclear(coach: Coach) -> str:
-    """The first of the development messages of which the coach cannot tell which case is meant."""
-    texts = (question.text for question in load_questions("told_dev", "sections"))
-    return next(text for text in texts if coach.check(text).action == "coach" and coach.consult(text).doubtful)
+    """One of which the coach cannot tell which case is meant."""
+    return told_where(coach, lambda found: found.doubtful)
 
 
 def write(folder: Path, name: str, text: str) -> Path:

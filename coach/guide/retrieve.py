@@ -40,9 +40,10 @@ OWN_TEXT = 0.6  # a question this near to a person's own guide is never foreign
 OWN_NEAR = 0.3  # beside the coach's guide, a section of an own one counts from this similarity on; noise ends at 0.27
 INSTEAD, BESIDE = 0.15, 0.5  # likelihood of a second case from which an answer speaks of it, too; share of the first's
 NEARBY = 0.002  # and from which it is offered
-GUESS, FITTING = 0.2, 0.75  # likelihood of the first case, and of its section, below which both are a guess
+GUESS, FITTING = 0.08, 0.75  # likelihood of the first case, and of its section, below which both are a guess
 FIRM = 0.65  # likelihood of the first case below which its section says nothing else: that makes a mistake louder
 LIKELY = 0.35  # below it, a section brings sentences beside the point into an answer
+FEW, TOGETHER = 5, 0.7  # words of a message that mostly means something after what was said before; weight of both then
 KEPT_SECTIONS = 256  # whose vectors stay in memory, some 100 KB each
 PASSAGES_A_SECTION = 2
 EXCERPT_WORDS = 45  # of a passage, beside the section's take-away
@@ -70,6 +71,7 @@ class _Heard(NamedTuple):
     text: str
     vector: Vectors  # (dimensions,)
     reading: Reading
+    weight: float  # beside the others; together they are 1
 
 
 class Retriever:
@@ -128,7 +130,7 @@ class Retriever:
             if not passages or not self._index.bridge_listed:
                 return Found(tuple(passages))
             first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
-            likely = self._likely_cases(heard, without)
+            likely = [] if question in self._cases.values() else self._likely_cases(heard, without)
             surest = max(math.exp(one.reading.case(passages[0].section, passages[0].case)) for one in heard)
             if surest < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
@@ -147,8 +149,10 @@ class Retriever:
         """A question alone, and together with what was said before, if it is not a case's own words."""
         alone = not before or question in self._cases.values()
         texts = [question] if alone else [question, f"{before}\n{question}"]
-        vectors = self._embedder.encode(texts)
-        return [_Heard(text, vector, self._asked.read(text)) for text, vector in zip(texts, vectors, strict=True)]
+        together = TOGETHER if len(question.split()) <= FEW else 0.5
+        weights = [1.0] if alone else [1 - together, together]
+        parts = zip(texts, self._embedder.encode(texts), weights, strict=True)
+        return [_Heard(text, vector, self._asked.read(text), weight) for text, vector, weight in parts]
 
     def _rank(
         self, heard: Sequence[_Heard], without: Collection[str] = (), *, within: bool = False
@@ -159,7 +163,8 @@ class Retriever:
         foreign = heard[0].reading.foreign > FOREIGN and not within
         if foreign and max((n.similarity for n in own_texts), default=0.0) < OWN_TEXT:
             return []
-        bridge = np.mean([_standard(np.array(one.reading.sections(self._bridge))) for one in heard], axis=0)
+        each = [one.weight * _standard(np.array(one.reading.sections(self._bridge))) for one in heard]
+        bridge = np.sum(each, axis=0)
         ranked = [_best(self._bridge, _softmax(bridge / SHARPNESS))] if self._index.bridge_listed else []
         if self._own:
             own = _best(self._own, self._rank_own(vector, bridge, own_texts))
@@ -219,7 +224,7 @@ class Retriever:
 
 def _log_likelihood(heard: Sequence[_Heard], section: str, case: str) -> float:
     """The log-likelihood that a case of a section is the answer to what was heard."""
-    return sum(one.reading.case(section, case) for one in heard) / len(heard)
+    return sum(one.weight * one.reading.case(section, case) for one in heard)
 
 
 def passage_beginning(index: Index, section: str, words: str) -> Passage | None:

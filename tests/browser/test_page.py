@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from coach import Coach
+from coach.coaching.compose import SURE
 from tests.browser.conftest import SHOTS
-from tests.conftest import unclear
+from tests.conftest import told_where, unclear
 
 pytestmark = pytest.mark.browser
 QUESTION = "I lied to her about money for two years and she left. What do I do first?"
@@ -61,9 +62,9 @@ WATCH = """() => {
 }"""
 
 
-def test_the_answer_arrives_piece_by_piece(page: Page) -> None:
+def test_the_answer_arrives_piece_by_piece(page: Page, guide_only: Coach) -> None:
     page.evaluate(WATCH)
-    ask(page, "I feel like a monster since he left")
+    ask(page, told_where(guide_only, lambda found: 0 < found.passages[0].score < SURE))  # no sentence is there at once
     finished(page)
     seen = page.evaluate("[...window.seen].filter((text) => text.trim())")
     assert len(seen) >= 3  # looking, writing, words

@@ -14,7 +14,7 @@ from coach.coaching.turn import Turns
 from coach.errors import InputError, ModelError
 from coach.guide.chunk import sentences
 from coach.types import Found, Message, Usage
-from tests.conftest import answer, unclear
+from tests.conftest import answer, told_where, unclear
 
 QUESTION = "I lied to her about money for two years and she left. What do I do first?"
 
@@ -300,8 +300,7 @@ def test_where_an_answer_would_be_a_guess_the_coach_asks_once_which_case_is_mean
 
 
 def test_what_may_have_been_meant_is_offered_and_answered_by_its_own_case(guide_only: Coach) -> None:
-    told = "I shouted at her in front of the kids and then I drove off and she had to take the bus to the hospital"
-    first = answer(guide_only, told)
+    first = answer(guide_only, told_where(guide_only, lambda found: found.instead is not None and bool(found.nearby)))
     assert 0 < len(first.nearby) <= 3
     assert not {passage.case for passage in first.passages}.intersection(first.nearby)
     assert first.passages[-1].case in first.text  # the nearest of them is answered at once
