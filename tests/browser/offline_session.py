@@ -18,7 +18,7 @@ try:
         page = browser.new_page()
         page.goto(address)
         page.get_by_role("textbox", name="Your message").fill("I lied to him and he left. What do I do first?")
-        page.get_by_role("button", name="Send").click()
+        page.get_by_role("button", name="Send", exact=True).click()
         page.locator(".quiet").wait_for(timeout=90_000)
         assert page.locator(".source").count() > 0
         print("answered in the page:", page.get_by_test_id("bot").last.inner_text()[:200])

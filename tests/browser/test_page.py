@@ -20,14 +20,14 @@ def ask(page: Page, text: str) -> None:
     box = page.get_by_role("textbox", name="Your message")
     expect(box).to_be_enabled(timeout=90_000)
     box.fill(text)
-    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Send", exact=True).click()
 
 
 def finished(page: Page) -> Locator:
     """The newest answer, once it is whole."""
     with contextlib.suppress(AssertionError):  # a fixed reply may be there before anybody could look
-        expect(page.get_by_role("button", name="Send")).to_be_hidden(timeout=3_000)
-    expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=90_000)
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_hidden(timeout=3_000)
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible(timeout=90_000)
     expect(page.locator("#chat .waiting")).to_have_count(0)
     return page.get_by_test_id("bot").last
 
@@ -74,7 +74,7 @@ def test_the_answer_arrives_piece_by_piece(page: Page, guide_only: Coach) -> Non
 def test_stop_ends_the_answer_and_the_next_question_works(page: Page) -> None:
     ask(page, QUESTION)
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=90_000)
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible(timeout=90_000)
     ask(page, "How long should I wait before I write?")
     expect(finished(page).locator(".quiet")).to_contain_text("guide", timeout=90_000)
 
