@@ -51,11 +51,13 @@ class Adapted(nn.Module):
         first: The first layer that is changed, counted from 0.
     """
 
+    ATTENTION = "sdpa"  # which implementation transformers uses
+
     def __init__(self, folder: Path, heads: Mapping[str, tuple[int, bool]], first: int = 0) -> None:
         super().__init__()
         from transformers import AutoModel
 
-        self.base = AutoModel.from_pretrained(str(folder), attn_implementation="sdpa")
+        self.base = AutoModel.from_pretrained(str(folder), attn_implementation=self.ATTENTION)
         self.base.requires_grad_(False)
         self.base.eval()  # no dropout: it takes as long as the layers, and masked words do as well
         self.adapters: dict[str, LowRank] = {}

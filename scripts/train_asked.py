@@ -44,6 +44,8 @@ AT_ONCE = 2400  # tokens that the lower half reads at once
 class Upper(Adapted):
     """all-mpnet-base-v2 with an adapter to its upper half, and a head over the guide's cases."""
 
+    ATTENTION = "eager"  # transformers has no quicker one for it; `_through` does
+
     def __init__(self, folder: Path, cells: int) -> None:
         super().__init__(folder, {"cell": (cells, True)}, FIRST)
 
