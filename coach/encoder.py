@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from coach.errors import ModelError
 
-__all__ = ["Array", "Encoder", "pooled"]
+__all__ = ["FAMILIES", "Array", "Encoder", "pooled"]
 
 Array = npt.NDArray[np.float32]
 
@@ -132,6 +132,7 @@ _MPNET = _Family(
     2,
     1e-5,
 )
+FAMILIES = {"bert": _BERT, "mpnet": _MPNET}  # by the type that a model's config.json names
 
 
 class _Published:
@@ -223,7 +224,8 @@ class _Linear:
         self._bias = np.concatenate([weights[f"{name}.bias"] for name in names])
 
     def __call__(self, x: Array, change: _Change | None) -> Array:
-        y: Array = np.hstack([x @ weight for weight in self._weights])
+        parts = [x @ weight for weight in self._weights]
+        y: Array = parts[0] if len(parts) == 1 else np.hstack(parts)
         y += self._bias
         if change:
             y += x @ change.down @ change.up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,31 +15,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from coach.encoder import FAMILIES
+
 __all__ = ["Adapted", "Batches", "forever", "mean", "pooled", "train"]
 
 RANK = 24
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 256  # tokens of a text
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
-# The linear maps of a layer that are changed, by the kind of encoder.
-LINEAR = {
-    "bert": (
-        "attention.self.query",
-        "attention.self.key",
-        "attention.self.value",
-        "attention.output.dense",
-        "intermediate.dense",
-        "output.dense",
-    ),
-    "mpnet": (
-        "attention.attn.q",
-        "attention.attn.k",
-        "attention.attn.v",
-        "attention.attn.o",
-        "intermediate.dense",
-        "output.dense",
-    ),
-}
 
 
 class Adapted(nn.Module):
@@ -62,7 +46,7 @@ class Adapted(nn.Module):
         self.base.eval()  # no dropout: it takes as long as the layers, and masked words do as well
         self.adapters: dict[str, LowRank] = {}
         for number, layer in list(enumerate(self.base.encoder.layer))[first:]:
-            for name in LINEAR[self.base.config.model_type]:
+            for name in itertools.chain(*FAMILIES[self.base.config.model_type].linear):
                 part: Any = layer
                 *path, last = name.split(".")
                 for step in path:

@@ -1,6 +1,6 @@
 """Trains how the guide's sections are asked for: `python -m scripts.train_asked`, an hour and a half on two cores.
 
-What goes in: the messages of corpus/asked.tsv, a third of them once more among things that people tell besides. What
+What goes in: the messages of corpus/asked.tsv, a sixth of them once more among things that people tell besides. What
 comes out: corpus/asked.npz, an adapter to the upper half of all-mpnet-base-v2 and a head over the guide's cases. The
 lower half stays as it was published: it reads each message once, and what it made of them is kept in memory (6 GB), so
 that a step costs half. Seeded; nothing is fetched. Run it after a case, a section or many messages were added;
@@ -35,7 +35,7 @@ SEED = 20261124
 FIRST = 6  # the first layer that is changed
 RATES = (8e-4, 4e-3)  # of the adapter, and of the head
 SIZE = 32  # messages a step
-TOLD = 3  # one message in so many is told among other things, too
+TOLD = 3  # one message in so many may be told among other things, too; half of these are
 OFTEN = 2  # times that a new message is learnt from
 LONGEST = 160  # tokens of a message
 AT_ONCE = 2400  # tokens that the lower half reads at once
@@ -93,8 +93,8 @@ def take_up(model: Adapted, stored: Mapping[str, Any], cells: Sequence[str]) -> 
     none_of = {name: name.partition("\t")[0] + "\t" for name in cells}
     rows = [known.get(name, known.get(none_of[name], 0)) for name in cells]
     head: Any = model.heads["cell"]
-    head.weight.data = torch.tensor(stored["cell.head"][rows].astype(np.float32))
-    head.bias.data = torch.tensor(stored["cell.bias"][rows].astype(np.float32))
+    head.weight.data = torch.tensor(stored["cell.head"][rows])
+    head.bias.data = torch.tensor(stored["cell.bias"][rows])
 
 
 def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -146,7 +146,8 @@ def main() -> None:
     torch.manual_seed(SEED)
     chance = random.Random(SEED)  # noqa: S311 - a seeded shuffle, not a secret
     asides = (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines()
-    examples += [told(example, asides, chance) for example in chance.sample(examples, len(examples) // TOLD)]
+    again = [(example, told(example, asides, chance)) for example in chance.sample(examples, len(examples) // TOLD)]
+    examples += [other for example, other in again if other != example]
     print(f"{len(examples)} messages, {len(sections)} sections, {len(cells) - len(sections)} cases", flush=True)
     model = Upper(options.encoder, len(cells))
     if options.go_on:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,7 @@ def told_where(coach: Coach, fits: Callable[[Found], bool]) -> str:
     return next(text for text in texts if coach.check(text).action == "coach" and fits(coach.consult(text)))
 
 
+@functools.cache  # the search is asked for each of them
 def unclear(coach: Coach) -> str:
     """One of which the coach cannot tell which case is meant."""
     return told_where(coach, lambda found: found.doubtful)

@@ -93,6 +93,7 @@ class Retriever:
             self._cases = dict(
                 db.execute(_CASES, (BRIDGE,)).fetchall()
             )  # of another guide nobody knows who asks for them
+            self._titles = frozenset(self._cases.values())  # words that can only mean that case
             self._kin = np.zeros((len(self._own), len(self._bridge)))
             rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (self._own, self._bridge))
             for section, bridge, similarity in db.execute("SELECT section, bridge, similarity FROM kin"):
@@ -130,7 +131,7 @@ class Retriever:
             if not passages or not self._index.bridge_listed:
                 return Found(tuple(passages))
             first = math.exp(_log_likelihood(heard, passages[0].section, passages[0].case))
-            likely = [] if question in self._cases.values() else self._likely_cases(heard, without)
+            likely = [] if question in self._titles else self._likely_cases(heard, without)
             surest = max(math.exp(one.reading.case(passages[0].section, passages[0].case)) for one in heard)
             if surest < GUESS and passages[0].score < FITTING and not self._own and len(likely) > 1:
                 return Found(tuple(passages), nearby=tuple(self._cases[chunk] for chunk, _ in likely), doubtful=True)
@@ -147,7 +148,7 @@ class Retriever:
 
     def _hear(self, question: str, before: str) -> list[_Heard]:
         """A question alone, and together with what was said before, if it is not a case's own words."""
-        alone = not before or question in self._cases.values()
+        alone = not before or question in self._titles
         texts = [question] if alone else [question, f"{before}\n{question}"]
         together = TOGETHER if len(question.split()) <= FEW else 0.5
         weights = [1.0] if alone else [1 - together, together]
