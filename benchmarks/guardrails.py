@@ -31,6 +31,9 @@ from coach.guardrails.gates import Gates
 from coach.guardrails.policy import Policy
 from coach.guardrails.signals import Signals
 from coach.guardrails.standing import Told
+from coach.llm.catalog import EMBEDDER, READER
+from coach.quantised import Quantised
+from coach.reader import Reader
 from coach.types import Verdict
 
 CASES = Path(__file__).parent / "cases"
@@ -42,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", default="test", choices=("dev", "test", "everyday", "late", "long", "long_dev"))
     parser.add_argument("--weights", type=Path, help="other weights than prompts/guardrails/signals.npz")
+    parser.add_argument("--larger", type=Path, help="other weights than corpus/asked.npz")
     parser.add_argument("--rambling", action="store_true", help="tell each message among other things")
     parser.add_argument("--wrong", action="store_true", help="print every case that was judged wrongly")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
@@ -50,7 +54,8 @@ def main() -> None:
     policy = Policy.load(here.prompts / "guardrails" / "policy.yaml")
     weights = options.weights or here.prompts / "guardrails" / "signals.npz"
     signs = Signs(here.prompts / "crisis" / "signs.yaml")
-    signals = Signals(here.models_dir / "all-minilm-l6-v2", weights, policy.ids)
+    larger = Reader(Quantised, here.models_dir / READER.name, options.larger or settings.BUILT_IN / "asked.npz")
+    signals = Signals(here.models_dir / EMBEDDER.name, weights, policy.ids, larger)
     told = Told(here.prompts / "guardrails" / "standing.yaml")
     gates = Gates(policy, here.prompts, told, signs, signals)
     judge = Drafts(policy, here.prompts, signs, signals)

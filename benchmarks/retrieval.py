@@ -5,19 +5,19 @@
 Questions stand in benchmarks/questions/: 150 for development and 160 for the test, written by different
 hands before the method, each with the sections of the coach's guide that a fair judge would accept, and
 with those of a second, unmarked plain-text guide. That guide is not ours to ship: give its path with
---reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened;
-they have the sections of the coach's guide only, and so have the 80 of long_test, of 70 to 200
-words. The 200 of natural_test (180 of natural_dev), half questions and half stories, were written
-by people who had not seen the guide, and who read it only then, to file them; the 220 of
-oblique_test (and of oblique_dev) likewise, by hands that say little outright ("Every Saturday he
-comes, cuts the hedge, doesn't come in. That's since I wrote."). The 475 of late_test are natural
-ones again, by two of the thirty-three hands that wrote last; from the others was learnt. Nearly all
-of these have the cases of the guide that a careful friend would accept as a full answer, labelled
-by readers who did not see what the search finds: an answer leads with the first case and rests on
-two or three passages. --rambling tells each message among one to three things that have no bearing
-on it, as people do. The talks are conversations, 24 for each, whose later messages mostly mean
-something only after the earlier ones; the coach is told these as in a conversation, the others what
-a person typed.
+--reference to measure on it too. In the told ones, 160 for each, people mostly tell what happened; they
+have the sections of the coach's guide only, and so have the 80 of long_test, of 70 to 200 words. The
+200 of natural_test (180 of natural_dev), half questions and half stories, were written by people who
+had not seen the guide, and who read it only then, to file them; the 220 of oblique_test (and of
+oblique_dev) likewise, by hands that say little outright ("Every Saturday he comes, cuts the hedge,
+doesn't come in. That's since I wrote."). The 475 of late_test are natural ones again, by two of the
+thirty-three hands that wrote last, the 479 of late_dev by two of the next twelve; from the others was
+learnt. Nearly all of these have the cases of the guide that a careful friend would accept as a full
+answer, labelled by readers who did not see what the search finds: an answer leads with the first case
+and rests on two or three passages. --rambling tells each message among one to three things that have no
+bearing on it, as people do. The talks are conversations, 24 for each, whose later messages mostly mean
+something only after the earlier ones; the coach is told these as in a conversation, the others what a
+person typed.
 
 Compared in the same run, with the same embedder: a splitter of 1,000 characters overlapping by 200, and
 whole passages under their titles.

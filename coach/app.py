@@ -33,6 +33,8 @@ from coach.guide.retrieve import Retriever, passage_beginning
 from coach.llm import catalog, download
 from coach.llm.engine import Engine
 from coach.llm.llama import LlamaEngine
+from coach.quantised import Quantised
+from coach.reader import Reader
 from coach.settings import Settings
 from coach.types import Contact, Conversation, Danger, Event, Found, Help, Passage, Review, Verdict
 
@@ -57,7 +59,8 @@ class Coach:
             bridge=configuration.BUILT_IN,
             embedder=SentenceTransformerEmbedder(encoder),
         )
-        self._asked = Asked(settings.models_dir / catalog.READER.name, configuration.BUILT_IN / "asked.npz")
+        reader = Reader(Quantised, settings.models_dir / catalog.READER.name, configuration.BUILT_IN / "asked.npz")
+        self._asked = Asked(reader)
         self.model_path = choose_model(settings)
         self.model_error = ""  # why there is no model although one was wanted
         self._retriever: Retriever | None = None
@@ -70,7 +73,7 @@ class Coach:
         self.country = self._help_lines.code(settings.country)
         signs = Signs(settings.prompts / "crisis" / "signs.yaml")
         weights = settings.prompts / "guardrails" / "signals.npz"
-        signals = Signals(encoder, weights, self.policy.ids)
+        signals = Signals(encoder, weights, self.policy.ids, reader)
         told = Told(settings.prompts / "guardrails" / "standing.yaml")
         self.gates = Gates(self.policy, settings.prompts, told, signs, signals)
         self.drafts = Drafts(self.policy, settings.prompts, signs, signals)

@@ -1,18 +1,17 @@
-"""all-MiniLM-L6-v2 and all-mpnet-base-v2 in NumPy: texts in, token states or sentence vectors out.
+"""all-MiniLM-L6-v2 in NumPy: texts in, token states or sentence vectors out.
 
 Transformer layers are a few matrix products. Computing them here takes no import of PyTorch, which
 costs seconds and half a gigabyte, so the guardrails can read a message before anything else is warm. The
-weights are the published ones; an adapter may change them a little (see `coach.guardrails.signals` and
-`coach.guide.asked`). MPNet (Song et al. 2020, arXiv 2004.09297) is a BERT whose attention also hears how far
-apart two tokens are.
+weights are the published ones; an adapter may change them a little (see `coach.guardrails.signals`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,16 +20,58 @@ import numpy.typing as npt
 
 from coach.errors import ModelError
 
-__all__ = ["FAMILIES", "Array", "Encoder", "pooled"]
+__all__ = ["HEADS", "LINEAR", "Array", "Encoder", "Tokens", "mapped", "opening", "pooled"]
 
 Array = npt.NDArray[np.float32]
 
 HEADS = 12
-_WORDS = "embeddings.word_embeddings.weight"
-_TYPES = "embeddings.token_type_embeddings.weight"  # BERT has them
-_DISTANCES = "encoder.relative_attention_bias.weight"  # MPNet has them: (distances, heads)
-FARTHEST = 128  # tokens from which distances are no longer told apart
+LINEAR = (
+    ("attention.self.query", "attention.self.key", "attention.self.value"),
+    ("attention.output.dense",),
+    ("intermediate.dense",),
+    ("output.dense",),
+)  # the linear maps of a layer, by what is computed side by side
+EPSILON = np.float32(1e-12)  # added to a variance
 NOTHING = np.float32(-1e9)  # added where a text has no token
+
+
+@contextlib.contextmanager
+def opening(folder: Path) -> Iterator[None]:
+    """Whatever a missing or damaged model raises becomes one sentence.
+
+    Raises:
+        ModelError: Something was raised inside, or the folder holds no model.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise ModelError(f"The search model is missing from {folder}.", hint="Fetch it with `coach setup`.")
+    try:
+        yield
+    except Exception as error:  # a damaged file surfaces as any of a dozen kinds
+        raise ModelError(
+            f"The search model in {folder} cannot be loaded ({type(error).__name__}).",
+            hint="Remove that folder and run `coach setup`.",
+        ) from error
+
+
+class Tokens:
+    """Texts in, tokens out, as the encoder in a folder knows them.
+
+    Args:
+        folder: Holds tokenizer.json.
+        longest: Tokens of a text that are kept.
+    """
+
+    def __init__(self, folder: Path, longest: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(longest)
+        self._tokenizer.no_padding()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
+        """Token ids, and for each token where it stands in its text, in characters; (0, 0) for markers."""
+        encoded = self._tokenizer.encode_batch(list(texts))
+        return [e.ids for e in encoded], [e.offsets for e in encoded]
 
 
 class Encoder:
@@ -47,30 +88,13 @@ class Encoder:
     """
 
     def __init__(self, folder: Path, adapter: Mapping[str, Array] | None = None, longest: int = 256) -> None:
-        if not (folder / "model.safetensors").is_file():
-            raise ModelError(f"The search model is missing from {folder}.", hint="Fetch it with `coach setup`.")
-        try:
-            from tokenizers import Tokenizer
-
+        with opening(folder):
+            self.tokens = Tokens(folder, longest)
             self._published = _in_use.get(folder) or _in_use.setdefault(folder, _Published(folder))
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # a damaged file surfaces as any of a dozen kinds
-            raise ModelError(
-                f"The search model in {folder} cannot be loaded ({type(error).__name__}).",
-                hint="Remove that folder and run `coach setup`.",
-            ) from error
-        self._tokenizer.enable_truncation(longest)
-        self._tokenizer.no_padding()
-        linear = self._published.family.linear
         self._changes = [
-            [_Change.of(adapter, [f"encoder.layer.{number}.{part}.weight" for part in parts]) for parts in linear]
+            [_Change.of(adapter, [f"encoder.layer.{number}.{part}.weight" for part in parts]) for parts in LINEAR]
             for number in range(len(self._published.layers))
         ]
-
-    def tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
-        """Token ids, and for each token where it stands in its text, in characters; (0, 0) for markers."""
-        encoded = self._tokenizer.encode_batch(list(texts))
-        return [e.ids for e in encoded], [e.offsets for e in encoded]
 
     def states(self, ids: Sequence[Sequence[int]]) -> list[Array]:
         """The last layer's states of tokenised texts, each of shape (tokens, width)."""
@@ -85,7 +109,6 @@ class Encoder:
                 padded[row, : len(ids[i])] = ids[i]
                 mask[row, ..., : len(ids[i])] = 0
             x = self._published.embedded(padded)
-            mask = mask + self._published.distances(longest)
             for layer, changes in zip(self._published.layers, self._changes, strict=True):
                 x = layer(x, mask, changes)
             x = x.reshape(len(batch), longest, -1)
@@ -101,76 +124,23 @@ class Encoder:
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
 
-class _Family(NamedTuple):
-    """What the parts of a kind of encoder are called."""
-
-    linear: tuple[tuple[str, ...], ...]  # the linear maps of a layer, by what is computed side by side
-    first_norm: str
-    first_place: int  # the number of a text's first place; those before it are for padding
-    epsilon: float  # added to a variance
-
-
-_BERT = _Family(
-    (
-        ("attention.self.query", "attention.self.key", "attention.self.value"),
-        ("attention.output.dense",),
-        ("intermediate.dense",),
-        ("output.dense",),
-    ),
-    "attention.output.LayerNorm",
-    0,
-    1e-12,
-)
-_MPNET = _Family(
-    (
-        ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
-        ("attention.attn.o",),
-        ("intermediate.dense",),
-        ("output.dense",),
-    ),
-    "attention.LayerNorm",
-    2,
-    1e-5,
-)
-FAMILIES = {"bert": _BERT, "mpnet": _MPNET}  # by the type that a model's config.json names
-
-
 class _Published:
     """The weights as they were published; they stay in the file and are read where they are needed."""
 
     def __init__(self, folder: Path) -> None:
-        weights = _mapped(folder / "model.safetensors")
-        self.family = _MPNET if _DISTANCES in weights else _BERT
-        self._words = weights[_WORDS]
-        self._places = weights["embeddings.position_embeddings.weight"][self.family.first_place :]
-        if _TYPES in weights:
-            self._places = self._places + weights[_TYPES][0]
-        self._norm = _Norm.of(weights, "embeddings.LayerNorm", self.family)
-        self._far = weights.get(_DISTANCES)
+        weights = mapped(folder / "model.safetensors")
+        self._words = weights["embeddings.word_embeddings.weight"]
+        self._places = weights["embeddings.position_embeddings.weight"]
+        self._places = self._places + weights["embeddings.token_type_embeddings.weight"][0]
+        self._norm = _Norm.of(weights, "embeddings.LayerNorm")
         self.width = self._words.shape[1]
         count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-        self.layers = [_Layer(weights, f"encoder.layer.{number}", self.family) for number in range(count)]
+        self.layers = [_Layer(weights, f"encoder.layer.{number}") for number in range(count)]
 
     def embedded(self, ids: npt.NDArray[np.int64]) -> Array:
         """What the first layer reads, shape (texts x tokens, width), of ids of shape (texts, tokens)."""
         x = self._words[ids] + self._places[: ids.shape[1]]
         return self._norm(x.reshape(-1, self.width))
-
-    def distances(self, tokens: int) -> Array:
-        """What is added to the attention between tokens for how far apart they are, shape (1, heads, tokens, tokens).
-
-        Near distances have a number each, farther ones share one, as in T5 (Raffel et al. 2020, arXiv 1910.10683).
-        """
-        if self._far is None:
-            return np.zeros((1, 1, 1, 1), np.float32)
-        apart = np.arange(tokens)[None, :] - np.arange(tokens)[:, None]
-        half = len(self._far) // 2
-        near = half // 2
-        size = np.abs(apart)
-        share = np.log(np.maximum(size, 1) / near) / math.log(FARTHEST / near)
-        farther = np.minimum(near + (share * (half - near)).astype(np.int64), half - 1)
-        number = np.where(size < near, size, farther) + half * (apart > 0)
-        return np.asarray(self._far[number].transpose(2, 0, 1)[None], np.float32)
 
 
 _in_use: weakref.WeakValueDictionary[Path, _Published] = weakref.WeakValueDictionary()  # by folder
@@ -201,16 +171,15 @@ class _Norm(NamedTuple):
 
     weight: Array
     bias: Array
-    epsilon: float
 
     @classmethod
-    def of(cls, weights: Mapping[str, Array], name: str, family: _Family) -> _Norm:
+    def of(cls, weights: Mapping[str, Array], name: str) -> _Norm:
         """That of a part of an encoder."""
-        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], family.epsilon)
+        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"])
 
     def __call__(self, x: Array) -> Array:
         x -= x.mean(axis=-1, keepdims=True)
-        x /= np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(self.epsilon))
+        x /= np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + EPSILON)
         x *= self.weight
         x += self.bias
         return x
@@ -235,11 +204,11 @@ class _Linear:
 class _Layer:
     """One transformer layer: attention, then a feed-forward network, each added and normalised."""
 
-    def __init__(self, weights: Mapping[str, Array], name: str, family: _Family) -> None:
-        linear = [_Linear(weights, [f"{name}.{part}" for part in parts]) for parts in family.linear]
+    def __init__(self, weights: Mapping[str, Array], name: str) -> None:
+        linear = [_Linear(weights, [f"{name}.{part}" for part in parts]) for parts in LINEAR]
         self._mix, self._out, self._wide, self._narrow = linear
-        self._first_norm = _Norm.of(weights, f"{name}.{family.first_norm}", family)
-        self._second_norm = _Norm.of(weights, f"{name}.output.LayerNorm", family)
+        self._first_norm = _Norm.of(weights, f"{name}.attention.output.LayerNorm")
+        self._second_norm = _Norm.of(weights, f"{name}.output.LayerNorm")
 
     def __call__(self, x: Array, mask: Array, changes: Sequence[_Change | None]) -> Array:
         """Token states in, shape (texts x tokens, width), and out; `mask` has shape (texts, 1, 1, tokens)."""
@@ -263,7 +232,7 @@ def pooled(states: Array) -> Array:
     return np.concatenate([states.mean(axis=0), states.max(axis=0)])
 
 
-def _mapped(file: Path) -> dict[str, Array]:
+def mapped(file: Path) -> dict[str, Array]:
     """The arrays of a safetensors file, left there: a length in 8 bytes, the places in JSON, then the arrays."""
     stored = np.memmap(file, np.uint8, "r")
     start = 8 + int.from_bytes(stored[:8].tobytes(), "little")

@@ -15,13 +15,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from coach.encoder import FAMILIES
+from coach import encoder, quantised
 
 __all__ = ["Adapted", "Batches", "forever", "mean", "pooled", "train"]
 
 RANK = 24
 KEEP = 0.995  # of the running mean of the weights, at each step
 LONGEST = 256  # tokens of a text
+LINEAR = {"bert": [*itertools.chain(*encoder.LINEAR)], "mpnet": [*quantised.LINEAR]}  # by the type in a config.json
 HIDDEN = 0.08  # share of the words that are masked, against learning examples by heart
 
 
@@ -46,7 +47,7 @@ class Adapted(nn.Module):
         self.base.eval()  # no dropout: it takes as long as the layers, and masked words do as well
         self.adapters: dict[str, LowRank] = {}
         for number, layer in list(enumerate(self.base.encoder.layer))[first:]:
-            for name in itertools.chain(*FAMILIES[self.base.config.model_type].linear):
+            for name in LINEAR[self.base.config.model_type]:
                 part: Any = layer
                 *path, last = name.split(".")
                 for step in path:
@@ -73,13 +74,13 @@ class Adapted(nn.Module):
         """What is trained: the adapter, and the heads."""
         return [p for a in self.adapters.values() for p in (a.down, a.up)], list(self.heads.parameters())
 
-    def restore(self, stored: Mapping[str, Any], *, heads: bool = True) -> None:
+    def restore(self, stored: Mapping[str, Any]) -> None:
         """Take up the adapter, and the heads, of an earlier training."""
         for key, adapter in self.adapters.items():
             adapter.down.data = torch.tensor(stored[f"{key}.down"].astype(np.float32))
             adapter.up.data = torch.tensor(stored[f"{key}.up"].astype(np.float32))
         head: Any
-        for name, head in self.heads.items() if heads else ():
+        for name, head in self.heads.items():
             if f"{name}.head" in stored:  # a new one begins from nothing
                 head.weight.data = torch.tensor(stored[f"{name}.head"])
                 head.bias.data = torch.tensor(stored[f"{name}.bias"])

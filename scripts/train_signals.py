@@ -83,19 +83,13 @@ class Training:
             nn.init.constant_(self.model.heads["draft"].bias[-1:], -1.0)  # type: ignore[index]  # but some tactic
         self._batches = Batches(encoder, self._chance)
         self._tactics = tuple(tactics)
-        retelling = Retelling(
-            self._chance,
-            yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8")),
-            [e.text for e in examples["chat"] if e.action == "coach" and e.how == "plain"],
-            {how: [e.text for e in examples["drafts"] if e.verdict == "ready" and e.contact is how] for how in OPEN},
-            (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines(),
-        )
+        otherwise = retelling(self._chance, examples["chat"], examples["drafts"])
         sizes = {"chat": 32, "drafts": 24, "criteria": 16, "replies": 24}
         told: dict[str, Callable[[Any], Any]] = {
-            "chat": retelling.message,
-            "drafts": retelling.draft,
-            "criteria": retelling.unpointed,
-            "replies": retelling.sentence,
+            "chat": otherwise.message,
+            "drafts": otherwise.draft,
+            "criteria": otherwise.unpointed,
+            "replies": otherwise.sentence,
         }
         self._streams = {kind: forever(examples[kind], told[kind], sizes[kind], self._chance) for kind in sizes}
 
@@ -151,6 +145,17 @@ class Training:
         kinds = torch.tensor([REPLY_KINDS.index(example.kind) for example in batch])
         both = self.model.pooled(*self._batches([example.text for example in batch])[:2])
         return functional.cross_entropy(self.model.heads["reply"](both), kinds, label_smoothing=0.05)
+
+
+def retelling(chance: random.Random, messages: Sequence[Chat], drafts: Sequence[Draft]) -> Retelling:
+    """Tells the examples otherwise, with what is harmless among them."""
+    return Retelling(
+        chance,
+        yaml.safe_load((EXAMPLES / "plain.yaml").read_text(encoding="utf-8")),
+        [message.text for message in messages if message.action == "coach" and message.how == "plain"],
+        {how: [draft.text for draft in drafts if draft.verdict == "ready" and draft.contact is how] for how in OPEN},
+        (EXAMPLES / "asides.txt").read_text(encoding="utf-8").splitlines(),
+    )
 
 
 def _inside(mark: Mark, offsets: Sequence[tuple[int, int]]) -> list[int]:

@@ -12,12 +12,16 @@ import pytest
 from benchmarks.retrieval import load as load_questions
 from coach import Coach
 from coach.guide.embed import Embedder
+from coach.llm.catalog import READER as LARGER
 from coach.llm.llama import LlamaEngine
-from coach.settings import Settings, load
+from coach.quantised import Quantised
+from coach.reader import Reader
+from coach.settings import BUILT_IN, Settings, load
 from coach.types import Conversation, Done, Found, Reply
 
 SETTINGS = load()
 STARTER = SETTINGS.models_dir / "SmolLM2-135M-Instruct.Q4_1.gguf"
+READER = Reader(Quantised, SETTINGS.models_dir / LARGER.name, BUILT_IN / "asked.npz")
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,11 @@ def test_the_vectors_are_those_of_sentence_transformers() -> None:
     assert np.abs(EncoderEmbedder(FOLDER).encode(texts) - theirs).max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "all-mpnet-base-v2"])
-def test_the_states_are_those_of_transformers(name: str) -> None:
+def test_the_states_are_those_of_transformers() -> None:
     import torch
     from transformers import AutoModel
 
-    encoder, theirs = Encoder(SETTINGS.models_dir / name), AutoModel.from_pretrained(SETTINGS.models_dir / name)
+    encoder, theirs = Encoder(FOLDER), AutoModel.from_pretrained(FOLDER)
     tokens, _ = encoder.tokens(["sorry", "I lied to her about money for two years and she left. 😔", "word " * 180, ""])
     for ids, found in zip(tokens, encoder.states(tokens), strict=True):
         with torch.no_grad():

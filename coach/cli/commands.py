@@ -327,7 +327,9 @@ def setup(
                 f"{escape(error.message)} {escape(error.hint)}\nUntil then the coach answers from the guide alone."
             )
     if prepare:
-        _index(_open("none"))
+        coach = _open("none")
+        _index(coach)
+        coach.warm()  # what is made once of the larger encoder is made now
     err.print("Ready. `coach` opens the page.")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from coach.guardrails.crisis import Signs
 from coach.guardrails.patterns import Patterns
 from coach.guardrails.policy import Policy
-from coach.guardrails.signals import Signals, Span
+from coach.guardrails.signals import Reading, Signals, Span
 from coach.types import Contact, Danger, DraftAction, Finding, Verdict
 
 __all__ = ["LONG", "MIXED", "Drafts", "Judgement"]
@@ -70,7 +70,7 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         contact = self.told(text, contact)
-        heard = self._signals.chat(text)
+        heard = self._heard(text)
         lever = heard.classes["self_harm"] + heard.classes["redirect"] * heard.tactics["self_harm_leverage"]
         outright = {"threat": GRAVE_TACTIC, "self_harm_leverage": GRAVE_TACTIC if lever >= HEARD else SURE_LEVER}
         spans, parts = self._signals.draft(text, GRAVE_TACTIC, outright)
@@ -81,6 +81,10 @@ class Drafts:
         apology = bool(there & {"harm", "own"}) or self._patterns.match("sorry", text)
         action, reason, danger = self._decide(text, contact, findings, there, apology)
         return Judgement(Verdict(action, findings, danger), reason, tuple(parts), apology)
+
+    def _heard(self, text: str) -> Reading:
+        """A draft as if it were a message to the coach, by the reader for which the thresholds here were chosen."""
+        return self._signals.chat(text, second=False)
 
     def _outright(self, text: str, found: list[Span]) -> list[Span]:
         """Phrases that say it outright, where nothing as grave was found and they are not only told of."""
@@ -110,7 +114,7 @@ class Drafts:
             ModelError: The encoder is missing or damaged.
         """
         sure = ORDER_PARENTS if contact is Contact.CO_PARENTING else ORDER
-        if self._patterns.match("court", text) and self._signals.chat(text).classes["legal_order"] >= sure:
+        if self._patterns.match("court", text) and self._heard(text).classes["legal_order"] >= sure:
             return Contact.NO_CONTACT_ORDER
         if contact in (Contact.TALKING, Contact.SILENT):
             if self._patterns.match("closed_blocked", text):
@@ -125,7 +129,7 @@ class Drafts:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        classes = self._signals.chat(text).classes
+        classes = self._heard(text).classes
         if classes["self_harm"] >= WORRY:
             return "self_harm"
         violent = classes["violence_by_user"] >= WORRY or self._patterns.match("violence", text)

@@ -1,28 +1,28 @@
 """The detectors: a text in, what it asks for or does out, with the words that show it.
 
-Two readers, each a small encoder with an adapter of its own: one for messages, one for drafts. Heads on top of them
-say what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has written,
-which words of a draft carry which tactic, which show a part of an apology, and whether it shows a closed door or mixes
-two matters. They were trained by `python -m scripts.train_signals` and know nothing of the
-conversation; what follows from what they find is decided in `coach.guardrails.gates` and `coach.guardrails.drafts`.
+Two small readers, one for messages and one for drafts, and for messages the guide's larger one as a second opinion.
+Their heads say what a message to the coach wants (classes and tactics), what kind of sentence the coach's model has
+written, which words of a draft carry which tactic, which show a part of an apology, and whether it shows a closed door
+or mixes two matters. They know nothing of the conversation; what follows from what they find is decided in
+`coach.guardrails.gates` and `coach.guardrails.drafts`. The small ones were trained by `python -m
+scripts.train_signals`, the larger one by `python -m scripts.train_reader`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
-import threading
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from coach.encoder import Array, Encoder, pooled
+from coach.encoder import Array, Encoder
 from coach.errors import ModelError
 from coach.guardrails.normalise import normalise
+from coach.reader import Piece, Reader, softmax
 
 __all__ = [
     "ANY",
@@ -43,9 +43,7 @@ DOORS = ("open", "closed")  # as far as a draft itself says
 MIXTURES = ("plain", "mixed")  # whether parents speak of the two of them, too
 REPLY_KINDS = ("fine", "tactic", "flattery", "prediction", "diagnosis", "leak")
 
-REMEMBERED = 8  # texts as a reader sees them; a draft is looked at several times
-WINDOW = 400  # tokens read at once, of the 510 that the encoder can; longer texts are read in pieces that overlap
-OVERLAP = 40
+HEADS = ("chat", "chat_tactics")  # for messages
 PART = 0.5  # probability of a part of an apology
 SURE = 0.4  # probability of a tactic from which a sentence is set apart from the one before it
 NEAR = 4  # tokens from which a span is moved to where a clause begins or ends
@@ -81,33 +79,36 @@ class Signals:
 
     Args:
         folder: The encoder, all-MiniLM-L6-v2 as published.
-        weights: The readers' adapters and heads, signals.npz.
+        weights: The small readers' adapters and heads, signals.npz.
         tactics: The ids that the heads were trained with, in order.
+        larger: The guide's reader, which has heads for messages, too.
     """
 
-    def __init__(self, folder: Path, weights: Path, tactics: Sequence[str]) -> None:
-        self._folder = folder
-        self._weights = weights
+    def __init__(self, folder: Path, weights: Path, tactics: Sequence[str], larger: Reader) -> None:
+        self._chat = Reader(Encoder, folder, weights, "chat")
+        self._draft = Reader(Encoder, folder, weights, "draft")
+        self._larger = larger
         self._tactics = tuple(tactics)
-        self._readers: dict[str, _Reader] = {}
-        self._lock = threading.Lock()
-        self._windows = lru_cache(REMEMBERED)(self._read)
 
-    def chat(self, text: str) -> Reading:
+    def chat(self, text: str, *, second: bool = True) -> Reading:
         """Read a message to the coach. Of a long one, the part that is furthest from innocent counts.
 
+        Args:
+            text: The message.
+            second: Ask the larger reader, too; it takes a few times as long.
+
         Raises:
-            ModelError: The encoder is missing or damaged.
+            ModelError: The small encoder is missing or damaged.
         """
         plain = normalise(text)
-        found = []
-        for window in self._windows("chat", plain.text):
-            classes, tactics = window.texts("chat"), window.texts("chat_tactics")
-            start, end = plain.place(
-                *_peak(plain.text, window.offsets, window.weight("chat", int(classes[1:].argmax()) + 1))
-            )
-            found.append((float(classes[2:].sum()), classes, tactics, start, end))
-        _, classes, tactics, start, end = max(found, key=lambda reading: reading[0])
+        piece = self._furthest(self._chat.read(plain.text))
+        heard = [piece]
+        if second:
+            with contextlib.suppress(ModelError):  # where it is missing, the small one must do
+                heard.append(self._furthest(self._larger.read(plain.text)))
+        classes, tactics = (softmax(np.mean([one.likelihoods(head) for one in heard], axis=0)) for head in HEADS)
+        column = int(classes[1:].argmax()) + 1
+        start, end = plain.place(*_peak(plain.text, piece.offsets, piece.weight("chat", column)))
         return Reading(
             dict(zip(CLASSES, classes.tolist(), strict=True)),
             dict(zip(self._tactics, tactics.tolist(), strict=True)),
@@ -128,29 +129,28 @@ class Signals:
             ModelError: The encoder is missing or damaged.
         """
         plain = normalise(text)
-        windows = self._windows("draft", plain.text)
         tactics: list[Span] = []
         parts: list[Span] = []
-        for window in windows:
-            clauses = _clauses(plain.text, window.offsets)
-            chances = window.words("draft")
+        for piece in self._draft.read(plain.text):
+            clauses = _clauses(plain.text, piece.offsets)
+            chances = piece.words("draft")
             for first, last, confidence in _runs(chances[:, -1], threshold):
-                for a, b in _segments(window, first, last, clauses, plain.text):
-                    start, end = plain.place(*_whole(plain.text, window.offsets[a][0], window.offsets[b][1]))
-                    named, each = window.span("named", a, b), _strongest(chances[a : b + 1])
+                for a, b in _segments(piece, first, last, clauses, plain.text):
+                    start, end = plain.place(*_whole(plain.text, piece.offsets[a][0], piece.offsets[b][1]))
+                    named, each = piece.span("named", a, b), _strongest(chances[a : b + 1])
                     for tactic, least in outright.items():
                         at = self._tactics.index(tactic)
                         named[at] = each[at] >= least
                     best, second, *_ = map(int, np.argsort(-named))
                     for at in (best, second)[: 1 + int(named[second] >= SECOND)]:
                         tactics.append(Span(self._tactics[at], start, end, confidence))
-            chances = window.words("criteria")
+            chances = piece.words("criteria")
             for column, name in enumerate(CRITERIA):
                 for first, last, confidence in _runs(chances[:, column], PART):
                     a = _snapped(first, clauses)
                     b = _snapped(last + 1, [clause for clause in clauses if clause > last]) - 1
                     if b - a + 1 >= FEWEST or name == "remorse":  # "sorry" is one word
-                        start, end = plain.place(*_whole(plain.text, window.offsets[a][0], window.offsets[b][1]))
+                        start, end = plain.place(*_whole(plain.text, piece.offsets[a][0], piece.offsets[b][1]))
                         parts.append(Span(name, start, end, confidence))
         return _merged(tactics), _merged(parts)
 
@@ -160,9 +160,8 @@ class Signals:
         Raises:
             ModelError: The encoder is missing or damaged.
         """
-        return dict(
-            zip(REPLY_KINDS, self._windows("chat", normalise(sentence).text)[0].texts("reply").tolist(), strict=True)
-        )
+        kinds = self._chat.read(normalise(sentence).text)[0].texts("reply")
+        return dict(zip(REPLY_KINDS, kinds.tolist(), strict=True))
 
     def closed(self, text: str) -> float:
         """How likely it is that a draft itself says that the other one wants no word from the writer, 0 to 1.
@@ -182,84 +181,12 @@ class Signals:
 
     def _most(self, head: str, answer: int, text: str) -> float:
         """The probability of one answer of a head over drafts, in the piece of the text where it is highest."""
-        return max(float(window.texts(head)[answer]) for window in self._windows("draft", normalise(text).text))
+        return max(float(piece.texts(head)[answer]) for piece in self._draft.read(normalise(text).text))
 
-    def _read(self, task: str, text: str) -> list[_Window]:
-        """The text as a reader sees it, piece by piece where it is long."""
-        reader = self._loaded(task)
-        (ids,), (offsets,) = reader.encoder.tokens([text])
-        first, *inner, last = ids
-        starts = range(0, max(1, len(inner) - OVERLAP), WINDOW - OVERLAP)
-        pieces = [[first, *inner[at : at + WINDOW], last] for at in starts]
-        places = [
-            [(0, 0), *offsets[1 + at : len(piece) - 1 + at], (0, 0)] for piece, at in zip(pieces, starts, strict=True)
-        ]
-        states = reader.encoder.states(pieces)
-        return [_Window(reader, found, place) for found, place in zip(states, places, strict=True)]
-
-    def _loaded(self, task: str) -> _Reader:
-        with self._lock:
-            if task not in self._readers:
-                try:
-                    with np.load(self._weights) as stored:
-                        names = [name for name in stored.files if name.startswith(f"{task}/")]
-                        arrays = {n.removeprefix(f"{task}/"): stored[n].astype(np.float32) for n in names}
-                except (OSError, ValueError, zipfile.BadZipFile) as error:
-                    raise ModelError(
-                        f"The guardrails' weights cannot be read: {error}.", hint="Restore prompts/guardrails."
-                    ) from error
-                self._readers[task] = _Reader(self._folder, arrays)
-            return self._readers[task]
-
-
-class _Reader:
-    """The encoder with an adapter, and its heads."""
-
-    def __init__(self, folder: Path, arrays: dict[str, Array]) -> None:
-        self.encoder = Encoder(folder, arrays, longest=4096)
-        self._heads = {
-            n.removesuffix(".head"): (a, arrays[f"{n.removesuffix('.head')}.bias"])
-            for n, a in arrays.items()
-            if n.endswith(".head")
-        }
-
-    def head(self, name: str) -> tuple[Array, Array]:
-        """The weights of a head, shape (names, states), and its bias."""
-        return self._heads[name]
-
-
-class _Window:
-    """A piece of a text as a reader sees it: token states, those of the two markers too, and their places."""
-
-    def __init__(self, reader: _Reader, states: Array, offsets: list[tuple[int, int]]) -> None:
-        self._reader = reader
-        self._states = states
-        self.offsets = offsets
-
-    def texts(self, head: str) -> Array:
-        """Probabilities for the piece as a whole."""
-        return self.span(head, 0, len(self._states) - 1)
-
-    def span(self, head: str, first: int, last: int) -> Array:
-        """Probabilities for the tokens from first to last as a whole."""
-        weight, bias = self._reader.head(head)
-        return _softmax(weight @ pooled(self._states[first : last + 1]) + bias)
-
-    def words(self, head: str) -> Array:
-        """Probabilities for each token, shape (tokens, names); none for the markers."""
-        weight, bias = self._reader.head(head)
-        found = 1 / (1 + np.exp(-(self._states @ weight.T + bias)))
-        found[[0, -1]] = 0
-        return np.asarray(found, np.float32)
-
-    def weight(self, head: str, column: int) -> Array:
-        """How much each token speaks for one answer of a head, shape (tokens,)."""
-        return np.asarray(self._states @ self._reader.head(head)[0][column, : self._states.shape[1]], np.float32)
-
-
-def _softmax(x: Array) -> Array:
-    x = np.exp(x - x.max())
-    return np.asarray(x / x.sum(), np.float32)
+    @staticmethod
+    def _furthest(pieces: Sequence[Piece]) -> Piece:
+        """The piece of a message that is furthest from innocent."""
+        return max(pieces, key=lambda piece: float(piece.texts("chat")[2:].sum()))
 
 
 def _runs(chances: Array, threshold: float) -> list[tuple[int, int, float]]:
@@ -307,15 +234,15 @@ def _whole(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _segments(window: _Window, first: int, last: int, clauses: Sequence[int], text: str) -> list[tuple[int, int]]:
+def _segments(piece: Piece, first: int, last: int, clauses: Sequence[int], text: str) -> list[tuple[int, int]]:
     """A stretch of tokens that carries something, its ends where people pause, cut where the tactic is another."""
     start = _snapped(first, [clause for clause in clauses if clause <= last])
     end = _snapped(last + 1, [clause for clause in clauses if clause > start])
-    begun = [at for at in clauses if start < at < end and text[window.offsets[at - 1][1] - 1] in ".!?…"]
+    begun = [at for at in clauses if start < at < end and text[piece.offsets[at - 1][1] - 1] in ".!?…"]
     found: list[tuple[int, int]] = []
     names: list[int] = []
     for a, b in itertools.pairwise([start, *begun, end]):
-        named = window.span("named", a, b - 1)
+        named = piece.span("named", a, b - 1)
         if found and (named.max() < SURE or named.argmax() == names[-1]):
             found[-1] = (found[-1][0], b - 1)
         else:

@@ -157,7 +157,7 @@ READER = Model(
     ),
     memory=1 * _GB,
     licence="Apache-2.0",
-    about="hears what somebody did, for the search",
+    about="hears what somebody did and wants, for the search and the guardrails",
 )
 
 SEARCH = (EMBEDDER, READER)  # the coach does not work without them

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.labelled import read_asked
-from coach.errors import ModelError
 from coach.guide import read
 from coach.guide.asked import NONE, Asked
 from coach.settings import BUILT_IN
-from tests.conftest import SETTINGS
+from tests.conftest import READER
 
-ENCODER = SETTINGS.models_dir / "all-mpnet-base-v2"
-ASKED = Asked(ENCODER, BUILT_IN / "asked.npz")
+ASKED = Asked(READER)
 CASES = {
     section.id: [block.case for block in section.blocks if block.case]
     for path in read.find(BUILT_IN)
@@ -41,8 +39,3 @@ def test_likelihoods_add_up_to_one_and_an_unknown_section_says_nothing() -> None
     lies, unknown = reading.sections(["lies", "my-own"])
     assert lies > unknown
     assert reading.case("lies", "They asked me straight out and I lied to their face.") > reading.case("lies", "")
-
-
-def test_damaged_weights_are_named_with_a_hint() -> None:
-    with pytest.raises(ModelError, match="weights"):
-        Asked(ENCODER, BUILT_IN / "asked.tsv").read("hello")

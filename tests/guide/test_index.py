@@ -17,9 +17,9 @@ from coach.guide.embed import Embedder, Vectors
 from coach.guide.index import Index
 from coach.guide.retrieve import Retriever
 from coach.settings import CHECKOUT, Settings
-from tests.conftest import SETTINGS, write
+from tests.conftest import READER, SETTINGS, write
 
-ASKED = Asked(SETTINGS.models_dir / "all-mpnet-base-v2", SETTINGS.corpus / "asked.npz")
+ASKED = Asked(READER)
 BRIDGE = """# Bikes
 
 ## Giving the bike back {#give-back}
