@@ -38,8 +38,7 @@ FIRST = 6  # the first layer that is changed
 RATES = (7e-4, 3.5e-3)  # of the adapter, and of the heads
 SIZE = 24  # messages of each kind in a step
 TOLD = 3  # one message for the guide in so many may be told among other things, too; half of these are
-RETOLD = {"coach": 0.3}  # share of the labelled messages that are learnt from told otherwise, too; of the others
-ELSE = 0.55
+RETOLD, RETOLD_INNOCENT = 0.55, 0.3  # share of the labelled messages that are learnt from told otherwise, too
 OFTEN = 2  # times that a new message, or one of a rare kind, is learnt from
 INNOCENT = 0.35  # share of the guide's messages that count as innocent, too; all of them would outweigh the others
 WEIGHTS = (1.0, 1.0, 2.0, 1.5)  # of what is learnt: section, case, class, tactic
@@ -146,7 +145,7 @@ class Lessons:
         found = []
         for example, times in examples:
             texts = [example.text]
-            if self.chance.random() < RETOLD.get(example.action, ELSE):
+            if self.chance.random() < (RETOLD_INNOCENT if example.action == "coach" else RETOLD):
                 texts.append(otherwise.message(example).text)
             about = example.about[0] if example.about else ""
             tactic = self._tactics.index(about) if about in self._tactics else UNKNOWN
