@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from coach.errors import ModelError
 
-__all__ = ["HEADS", "LINEAR", "Array", "Encoder", "Tokens", "mapped", "opening", "pooled"]
+__all__ = ["HEADS", "LINEAR", "Array", "Encoder", "Tokens", "layers", "mapped", "opening", "pooled"]
 
 Array = npt.NDArray[np.float32]
 
@@ -134,8 +134,7 @@ class _Published:
         self._places = self._places + weights["embeddings.token_type_embeddings.weight"][0]
         self._norm = _Norm.of(weights, "embeddings.LayerNorm")
         self.width = self._words.shape[1]
-        count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-        self.layers = [_Layer(weights, f"encoder.layer.{number}") for number in range(count)]
+        self.layers = [_Layer(weights, name) for name in layers(weights)]
 
     def embedded(self, ids: npt.NDArray[np.int64]) -> Array:
         """What the first layer reads, shape (texts x tokens, width), of ids of shape (texts, tokens)."""
@@ -230,6 +229,12 @@ class _Layer:
 def pooled(states: Array) -> Array:
     """The mean and the maximum over tokens, shape (2 x width,), of states of shape (tokens, width)."""
     return np.concatenate([states.mean(axis=0), states.max(axis=0)])
+
+
+def layers(weights: Mapping[str, Array]) -> list[str]:
+    """What an encoder's layers are called, the first one first."""
+    count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+    return [f"encoder.layer.{number}" for number in range(count)]
 
 
 def mapped(file: Path) -> dict[str, Array]:

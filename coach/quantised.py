@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coach.encoder import HEADS, Array, Tokens, mapped, opening
+from coach.encoder import HEADS, Array, Tokens, layers, mapped, opening
 
 __all__ = ["LINEAR", "Quantised", "distances"]
 
@@ -156,8 +156,7 @@ def _graph(weights: Mapping[str, Array], adapter: Mapping[str, Array]) -> bytes:
     norm = "embeddings.LayerNorm"
     inputs = ["text", published(f"{norm}.weight"), published(f"{norm}.bias")]
     x = node("LayerNormalization", inputs, f"{norm}.out", axis=-1, epsilon=EPSILON)
-    layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-    for layer in (f"encoder.layer.{number}" for number in range(layers)):
+    for layer in layers(weights):
         query, key, value, out, wide, narrow = (f"{layer}.{part}" for part in LINEAR)
         mixed = [linear(x, part, bias=True) for part in (query, key, value)]
         context = node(
